@@ -1,0 +1,1 @@
+"""Interfaces and machinery. Imports nothing of gtimm outside this package."""

@@ -1,0 +1,363 @@
+"""Multi-modal data sets with holes, natural or simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+import numpy as np
+
+from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MissingPayloadError, did_you_mean
+from gtimm.core.media import Payload, payload_key
+from gtimm.core.plugin import KINDS, Kind, Plugin
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    from gtimm.core.missing import Missing
+
+    Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table and its kind, where the modality's name is not its kind: `Column("path", kind="image")`."""
+
+    name: str
+    kind: Kind
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"Unknown kind {self.kind!r} of column {self.name!r}.{did_you_mean(self.kind, KINDS)} Kinds: {KINDS}.")
+
+
+@dataclass
+class _Payloads:
+    """One modality's payloads, shared by every masked copy of a data set, and the content keys found so far."""
+
+    values: Sequence[Payload]
+    keys: dict[int, bytes] = field(default_factory=dict)
+
+
+class MultimodalDataset:
+    """Rows with a payload or a hole for each modality, and a label.
+
+    Make one with `from_frame`, `from_arrays` or `from_folder`. None, NaN and empty text are missing. Nothing is decoded
+    before it is used. `with_missing` returns a copy with more holes, whose sealed payloads cannot be read.
+
+    Attributes:
+        modalities: names, in order.
+        classes: class names; a label is an index into them. Empty without labels.
+        labels: (rows,) int64, or `None` for data to predict.
+        name: for reports.
+        missing: the `Missing` that sealed this copy, or `None`.
+    """
+
+    def __init__(
+        self,
+        payloads: Mapping[str, Sequence[Payload]],
+        kinds: Mapping[str, str],
+        labels: NDArray[np.int64] | None,
+        classes: Sequence[str],
+        *,
+        name: str = "data",
+        columns: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.modalities: tuple[str, ...] = tuple(payloads)
+        self.classes: tuple[str, ...] = tuple(classes)
+        self.labels = labels
+        self.columns: dict[str, Any] = dict(columns or {})
+        self.missing: Missing | None = None
+        self._kinds = {m: cast("Kind", kinds[m]) for m in self.modalities}
+        self._payloads = {m: _Payloads(values) for m, values in payloads.items()}
+        self._natural = {m: _present(p.values) for m, p in self._payloads.items()}
+        self._sealed = {m: np.zeros(len(mask), bool) for m, mask in self._natural.items()}
+        self._rows = len(next(iter(self._natural.values()))) if self.modalities else 0
+        _check(self)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: DataFrame,
+        modalities: Mapping[str, str | Column],
+        label: str | None = None,
+        *,
+        root: str | PathLike[str] | None = None,
+        classes: Sequence[str] | None = None,
+        unreadable: Literal["error", "missing"] = "error",
+        name: str = "data",
+    ) -> MultimodalDataset:
+        """Read a pandas DataFrame; see `gtimm.core.tables.read_frame`."""
+        from gtimm.core.tables import read_frame
+
+        return read_frame(frame, modalities, label, root=root, classes=classes, unreadable=unreadable, name=name)
+
+    @classmethod
+    def from_folder(
+        cls,
+        root: str | PathLike[str],
+        modalities: Mapping[str, str | Column] | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        unreadable: Literal["error", "missing"] = "error",
+        name: str | None = None,
+    ) -> MultimodalDataset:
+        """Read class folders, paired across modality folders by stem; see `gtimm.core.tables.read_folder`."""
+        from gtimm.core.tables import read_folder
+
+        return read_folder(root, modalities, classes=classes, unreadable=unreadable, name=name)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        modalities: Mapping[str, Sequence[Payload]],
+        labels: Sequence[Any] | NDArray[Any] | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        kinds: Mapping[str, str] | None = None,
+        name: str = "data",
+    ) -> MultimodalDataset:
+        """Make a data set from sequences of payloads in memory.
+
+        Args:
+            modalities: name to one payload a row, `None` for a hole: uint8 images (height, width, 3), PIL images, paths,
+                bytes, strings, `(samples, rate)`, vectors.
+            labels: names, or indices into `classes`; `None` for data to predict.
+            classes: class names; by default the sorted distinct labels.
+            kinds: kind of each modality whose name is not its kind.
+            name: for reports.
+
+        Raises:
+            DataError: no rows, unequal lengths, a label outside the classes.
+            ConfigError: an unknown kind.
+        """
+        found = {m: modality_kind(m, (kinds or {}).get(m)) for m in modalities}
+        indices, names = encode_labels(labels, classes)
+        return cls(modalities, found, indices, names, name=name)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self._rows
+
+    def __getitem__(self, row: int) -> dict[str, Payload]:
+        """Return what is present in a row: modality to payload."""
+        row = self._row(row)
+        return {m: self.payload(m, row) for m in self.modalities if self.present(m)[row]}
+
+    def __iter__(self) -> Iterator[dict[str, Payload]]:
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        parts = [f"{m} ({k}, {int(self.present(m).sum())} present)" for m, k in self._kinds.items()]
+        labels = f"{len(self.classes)} classes" if self.labels is not None else "no labels"
+        return f"MultimodalDataset({self.name!r}: {len(self)} rows, {', '.join(parts)}, {labels})"
+
+    def kind(self, modality: str) -> Kind:
+        """Return the kind of a modality."""
+        return self._kinds[self._modality(modality)]
+
+    def present(self, modality: str) -> Bool:
+        """Return (rows,) bool, True where the payload is there and not sealed."""
+        modality = self._modality(modality)
+        return cast("Bool", self._natural[modality] & ~self._sealed[modality])
+
+    def sealed(self, modality: str) -> Bool:
+        """Return (rows,) bool, True where simulated missingness hides a payload that the data has."""
+        return self._sealed[self._modality(modality)].copy()
+
+    def payload(self, modality: str, row: int) -> Payload:
+        """Return the payload of one row.
+
+        Raises:
+            MaskedPayloadError: the payload is sealed.
+            MissingPayloadError: the data never had it.
+        """
+        self._readable(modality, row)
+        return self._payloads[modality].values[self._row(row)]
+
+    def keys(self, modality: str, rows: NDArray[np.int64]) -> list[bytes]:
+        """Return the content keys of payloads, each computed once for all copies; raises like `payload`."""
+        shared, kind = self._payloads[self._modality(modality)], self._kinds[modality]
+        result = []
+        readable = self.present(modality)
+        for row in rows.tolist():
+            if not readable[row]:
+                self._readable(modality, row)
+            if row not in shared.keys:
+                shared.keys[row] = payload_key(kind, shared.values[row])
+            result.append(shared.keys[row])
+        return result
+
+    def with_missing(self, missing: Missing | Mapping[str, float] | None, seed: int = 0) -> MultimodalDataset:
+        """Return a copy with more holes; what is sealed raises `MaskedPayloadError` when read.
+
+        Args:
+            missing: a `Missing`, or its ratios.
+            seed: used when `missing` has no seed of its own.
+        """
+        from gtimm.core.missing import Missing
+
+        missing = Missing.of(missing)
+        copy = self._copy()
+        for modality, mask in missing.masks(self, seed).items():
+            copy._sealed[modality] = self._sealed[modality] | mask
+        copy.missing = missing
+        return copy
+
+    def subset(self, rows: Sequence[int] | NDArray[Any]) -> MultimodalDataset:
+        """Return the data set of these rows (indices or a bool mask), holes and seals included."""
+        chosen = np.asarray(rows)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        copy = self._copy()
+        copy._rows = len(chosen)
+        copy.labels = None if self.labels is None else self.labels[chosen]
+        for m, shared in self._payloads.items():
+            keys = {new: shared.keys[old] for new, old in enumerate(chosen.tolist()) if old in shared.keys}
+            copy._payloads[m] = _Payloads(_Picked(shared.values, chosen), keys)
+            copy._natural[m] = self._natural[m][chosen]
+            copy._sealed[m] = self._sealed[m][chosen]
+        return copy
+
+    def _copy(self) -> MultimodalDataset:
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._payloads, copy._natural, copy._sealed = dict(self._payloads), dict(self._natural), dict(self._sealed)
+        return copy
+
+    def _modality(self, name: str) -> str:
+        if name not in self._kinds:
+            raise DataError(
+                f"{self.name!r} has no modality {name!r}.{did_you_mean(name, self._kinds)} It has {', '.join(self.modalities)}."
+            )
+        return name
+
+    def _row(self, row: int) -> int:
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"Row {row} is outside the {len(self)} rows of {self.name!r}.")
+        return row % len(self)
+
+    def _readable(self, modality: str, row: int) -> None:
+        row = self._row(row)
+        if self._sealed[self._modality(modality)][row]:
+            raise MaskedPayloadError(f"Row {row}: {modality!r} is sealed by simulated missingness; nothing may read it.")
+        if not self._natural[modality][row]:
+            raise MissingPayloadError(f"Row {row} has no {modality!r}.")
+
+
+class _Picked(Sequence[Payload]):
+    """A sequence of chosen elements of another, without copying them."""
+
+    def __init__(self, values: Sequence[Payload], rows: NDArray[np.int64]) -> None:
+        self.values, self.rows = values, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Payload:
+        return self.values[int(self.rows[index])]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A corpus: its splits, and facts that reports show (source, licence, what is synthetic)."""
+
+    train: MultimodalDataset
+    val: MultimodalDataset
+    test: MultimodalDataset
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class DatasetLoader(Plugin):
+    """A data set by name: its fields are the options of `load_dataset(name, **options)`. Write `load`."""
+
+    def load(self) -> Splits:
+        """Read the data set."""
+        raise NotImplementedError
+
+
+def load_dataset(name: str, **options: Any) -> Splits:
+    """Load a data set by its registered name, such as `load_dataset("digits")`.
+
+    Returns:
+        An object with `train`, `val` and `test`, each a `MultimodalDataset`.
+    """
+    from gtimm.core.registry import registry
+
+    return cast("Splits", registry("datasets").create({"name": name, **options}).load())
+
+
+def modality_kind(modality: str, kind: str | None) -> Kind:
+    """Return the kind of a modality: the given one, or its name where that is a kind."""
+    found = kind or modality
+    if found not in KINDS:
+        raise ConfigError(
+            f"What kind of modality is {modality!r}? Its name is no kind ({', '.join(KINDS)}), so say it: "
+            f"Column(..., kind='image'), or kinds={{{modality!r}: 'image'}}."
+        )
+    return cast("Kind", found)
+
+
+def encode_labels(
+    labels: Sequence[Any] | NDArray[Any] | None, classes: Sequence[str] | None
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Return labels as class indices (rows,) and the class names, sorted where they were not given."""
+    if labels is None:
+        return None, tuple(classes or ())
+    values = list(labels)
+    for row, value in enumerate(values):
+        if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+            raise DataError(f"Row {row} has no label. Drop the row, or pass label=None for data to predict.")
+    if classes is None:
+        names = tuple(str(v) for v in sorted(set(values), key=lambda v: (isinstance(v, str), v)))
+        index = {name: i for i, name in enumerate(names)}
+        return np.array([index[str(v)] for v in values], np.int64), names
+    names = tuple(str(c) for c in classes)
+    if len(set(names)) != len(names):
+        raise DataError(f"Class names repeat: {sorted({c for c in names if names.count(c) > 1})}.")
+    index = {name: i for i, name in enumerate(names)}
+    result = np.empty(len(values), np.int64)
+    for row, value in enumerate(values):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        found = index.get(str(value), int(value) if whole and str(value) not in index else -1)
+        if not 0 <= found < len(names):
+            known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            raise DataError(f"Row {row}: label {value!r} is outside the classes ({known}).{did_you_mean(str(value), names)}")
+        result[row] = found
+    return result, names
+
+
+def is_missing(value: Payload) -> bool:
+    """Return whether a cell is a hole: None, NaN, pandas' NA and NaT, or text that is empty or blank."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _present(values: Sequence[Payload]) -> Bool:
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return np.ones(len(values), bool)
+    return np.fromiter((not is_missing(value) for value in values), bool, len(values))
+
+
+def _check(data: MultimodalDataset) -> None:
+    if not data.modalities:
+        raise DataError(f"{data.name!r} has no modality.")
+    lengths = {m: len(mask) for m, mask in data._natural.items()}
+    if data.labels is not None:
+        lengths["labels"] = len(data.labels)
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"Unequal lengths: {', '.join(f'{m} {n}' for m, n in lengths.items())}. Every modality needs one entry a row.")
+    if len(data) == 0:
+        raise DataError(f"{data.name!r} has no rows.")

@@ -1,0 +1,64 @@
+"""The error tree. Every mistake that a user can mend is a `GtimmError` and ends the command line with exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GtimmError(Exception):
+    """Something that the user can mend; the message says what was found, what was expected and how to mend it."""
+
+
+class ConfigError(GtimmError, ValueError):
+    """An option, a name or a configuration file is wrong."""
+
+
+class DataError(GtimmError, ValueError):
+    """A data set, a row or a file cannot be used as given."""
+
+
+class MediaError(DataError):
+    """A file or payload that cannot be decoded; the message names it."""
+
+
+class MissingnessError(GtimmError, ValueError):
+    """Missing ratios that cannot be met, or that make no sense for the data."""
+
+
+class MissingPayloadError(GtimmError, LookupError):
+    """A payload was read that the data set never had."""
+
+
+class MaskedPayloadError(GtimmError, LookupError):
+    """A payload was read that simulated missingness has sealed."""
+
+
+class LabelLeakError(GtimmError, ValueError):
+    """A strategy that needs labels was asked to fill evaluation data."""
+
+
+class IncompatibleError(GtimmError, ValueError):
+    """Two strategies that cannot work together, or a modality that a backbone cannot embed."""
+
+
+class PluginError(GtimmError, RuntimeError):
+    """A plug-in could not be loaded, or broke its contract; the cause is attached."""
+
+
+class WeightsError(GtimmError, RuntimeError):
+    """Model weights are missing, truncated or do not fit the architecture."""
+
+
+class GenerationError(GtimmError, RuntimeError):
+    """Items could not be generated, or generation was refused."""
+
+
+class StoreError(GtimmError, RuntimeError):
+    """A file of the store is unreadable or cannot be written."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

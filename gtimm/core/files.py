@@ -1,0 +1,82 @@
+"""Files that are whole or not there, and digests of big files that are computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gtimm.core.errors import StoreError
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; renamed to it when the block ends well, removed when it does not.
+
+    Raises:
+        StoreError: the folder cannot be written (read-only, disk full).
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise StoreError(f"Cannot write to {path.parent}: {error.strerror}. Choose another folder or free some space.") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def file_digest(path: os.PathLike[str] | str) -> str:
+    """Return the hex SHA-256 of a file; a file unchanged in size and time is read once a process."""
+    found = Path(path)
+    try:
+        state = found.stat()
+    except OSError as error:
+        raise StoreError(f"{found} cannot be read: {error.strerror}.") from error
+    return _digest(os.path.abspath(found), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 20)
+def _digest(path: str, size: int, time: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def folder_digest(folder: Path | str, suffixes: tuple[str, ...]) -> str:
+    """Return the hex SHA-256 over the names and contents of a folder's files with these suffixes."""
+    root = Path(folder)
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.suffix in suffixes and p.is_file()):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{file_digest(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def default_home() -> Path:
+    """Return the store folder: `GTIMM_HOME`, else `gtimm` in the user's cache folder."""
+    if home := os.environ.get("GTIMM_HOME"):
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gtimm"

@@ -1,0 +1,157 @@
+"""From data set and imputer to a split that a head can be trained on: pools are realised as features here."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from gtimm.core.errors import IncompatibleError, PluginError
+from gtimm.core.imputer import Generator
+from gtimm.core.pool import Features, Payloads, Requests, Rows
+from gtimm.core.training import Source, Split
+from gtimm.core.view import DatasetView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from gtimm.core.backbone import Backbone
+    from gtimm.core.bank import Allow
+    from gtimm.core.dataset import MultimodalDataset
+    from gtimm.core.engine import Engine
+    from gtimm.core.imputer import Imputer, State
+    from gtimm.core.plugin import Depth
+    from gtimm.core.pool import Pool
+    from gtimm.core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Makes splits: holds what all splits of one Pipeline share.
+
+    Attributes:
+        workspace: features, bank and counters.
+        backbones: by modality, in order.
+        depth: of the features.
+        engine: where generation runs.
+        allow: whether generation may run long.
+        accepts_absent: whether the fusion works with what nothing fills.
+        unfilled: by modality, how many training rows had no candidate and were filled as by `zero`.
+    """
+
+    workspace: Workspace
+    backbones: Mapping[str, Backbone]
+    depth: Depth
+    engine: Engine
+    allow: Allow
+    accepts_absent: bool
+    unfilled: dict[str, int] = field(default_factory=dict)
+
+    def fit(self, imputer: Imputer, data: MultimodalDataset, modality: str) -> State:
+        """Fit an imputer on training data."""
+        return imputer.fit(self._view(data, imputer, "train"), modality)
+
+    def split(
+        self,
+        data: MultimodalDataset,
+        imputers: Mapping[str, Imputer | None],
+        states: Mapping[str, State],
+        role: Literal["train", "eval"],
+        hidden: Mapping[str, Tensor | None] | None = None,
+    ) -> Split:
+        """Return a split with every hole filled, or left absent where the imputer is `None` and the fusion takes that.
+
+        Args:
+            data: the data set, sealed.
+            imputers: by modality.
+            states: by modality, from `fit`.
+            role: only training rows may be filled by label.
+            hidden: by modality, what modality dropout puts in place.
+        """
+        sources = {}
+        for modality, backbone in self.backbones.items():
+            table, index = self.workspace.column(data, modality, backbone, self.depth)
+            own = torch.from_numpy(table)
+            fills, pool = None, None
+            if (index < 0).any():
+                imputer = imputers.get(modality)
+                if imputer is not None:
+                    pool = imputer.pool(self._view(data, imputer, role), modality, states.get(modality, {}))
+                    fills, pool = self._realise(pool, imputer, data, modality, index, role)
+                elif not self.accepts_absent:
+                    raise IncompatibleError(
+                        f"{int((index < 0).sum())} rows have no {modality!r}, nothing fills it, and the fusion needs it. Give an "
+                        f"imputer for {modality!r}, such as 'zero', or a fusion that accepts absent modalities, such as 'score'."
+                    )
+            sources[modality] = Source(own, index, fills, pool, (hidden or {}).get(modality))
+        return Split(data.labels, sources)
+
+    def constant(self, imputer: Imputer | None, state: State, data: MultimodalDataset, modality: str) -> Tensor | None:
+        """Return (size,) what an evaluation imputer puts in every hole; zeros where it differs by row, `None` without one."""
+        if imputer is None:
+            return None
+        pool = imputer.pool(self._view(data, imputer, "eval"), modality, state)
+        if len(pool.items) != 1 or isinstance(pool.items, (Rows, Requests)):
+            return torch.zeros(self.backbones[modality].size(data.kind(modality), self.depth))
+        return torch.from_numpy(self._features(pool, np.zeros(1, np.int64), imputer, data, modality, np.zeros(0, np.int64)))[0]
+
+    def _view(self, data: MultimodalDataset, imputer: Imputer, role: Literal["train", "eval"]) -> DatasetView:
+        visible = role == "train" and imputer.info.needs_label
+        return DatasetView(data, self.workspace, self.backbones, self.depth, visible)
+
+    def _realise(
+        self, pool: Pool, imputer: Imputer, data: MultimodalDataset, modality: str, index: NDArray[np.int64], role: str
+    ) -> tuple[Tensor, Pool]:
+        if len(pool.group) != len(data):
+            raise PluginError(f"{type(imputer).__name__} made a pool for {len(pool.group)} rows; the data has {len(data)}.")
+        holes = np.flatnonzero(index < 0)
+        used = pool.used(holes)
+        size = self.backbones[modality].size(data.kind(modality), self.depth)
+        fills = np.zeros((len(pool.items) + 1, size), np.float32)
+        if len(used):
+            fills[used] = self._features(pool, used, imputer, data, modality, index)
+        bare = holes[pool.counts()[holes] == 0]
+        if len(bare) and role == "train":
+            self.unfilled[modality] = len(bare)
+            warnings.warn(
+                f"{len(bare)} rows have no candidate for {modality!r} in {type(imputer).__name__} and are filled with zeros.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return torch.from_numpy(fills), pool.with_default(bare, len(pool.items))
+
+    def _features(
+        self,
+        pool: Pool,
+        used: NDArray[np.int64],
+        imputer: Imputer,
+        data: MultimodalDataset,
+        modality: str,
+        index: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        items, backbone, kind = pool.items, self.backbones[modality], data.kind(modality)
+        if isinstance(items, Features):
+            size = backbone.size(kind, self.depth)
+            if items.values.ndim != 2 or items.values.shape[1] != size:
+                raise PluginError(f"{type(imputer).__name__} made features of shape {items.values.shape}; {modality!r} needs (items, {size}).")
+            if not np.isfinite(items.values[used]).all():
+                raise PluginError(f"{type(imputer).__name__} made features for {modality!r} that are not finite.")
+            return items.values[used].astype(np.float32, copy=False)
+        if isinstance(items, Payloads):
+            return self.workspace.embed(backbone, kind, [items.values[i] for i in used], self.depth)
+        if isinstance(items, Rows):
+            places = index[items.values[used]] if len(index) else np.full(1, -1)
+            if (places < 0).any():
+                raise PluginError(f"{type(imputer).__name__} named rows without {modality!r} as candidates.")
+            table, _ = self.workspace.column(data, modality, backbone, self.depth)
+            return table[places]
+        if not isinstance(imputer, Generator):
+            raise PluginError(f"{type(imputer).__name__} returned requests, but it is no Generator: nobody can make them.")
+        paths = self.workspace.items(imputer, items.values, used.tolist(), self.engine, self.allow)
+        return self.workspace.embed(backbone, kind, [str(path) for path in paths], self.depth)

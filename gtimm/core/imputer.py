@@ -1,0 +1,95 @@
+"""Imputers: strategies that say what should fill the gaps of one modality."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gtimm.core.plugin import Depth, Plugin
+from gtimm.core.pool import Pool
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gtimm.core.media import Payload
+    from gtimm.core.pool import Request
+
+    State = dict[str, NDArray[np.generic]]
+
+
+class View(Protocol):
+    """All that an imputer can see of a data set."""
+
+    rows: int
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64] | None
+    """(rows,) class indices; `None` unless the data is for training and `info.needs_label` is true."""
+
+    def kind(self, modality: str) -> str:
+        """Return the modality's kind."""
+        ...
+
+    def present(self, modality: str) -> NDArray[np.bool_]:
+        """Return (rows,), True where the payload is there."""
+        ...
+
+    def payload(self, modality: str, row: int) -> Payload:
+        """Return one payload; raises where it is absent or sealed."""
+        ...
+
+    def features(self, modality: str) -> NDArray[np.float32]:
+        """Return (rows, dim) embeddings, NaN where absent or sealed."""
+        ...
+
+    def dim(self, modality: str) -> int:
+        """Return the length of an embedding, without computing one."""
+        ...
+
+
+class Imputer(Plugin, ABC):
+    """A way to fill a missing modality. Write `pool`, and `fit` where something is learned from training data.
+
+    Example:
+        >>> import numpy as np
+        >>> from gtimm.core.pool import Features
+        >>> class Ones(Imputer):
+        ...     def pool(self, view, target, state):
+        ...         return Pool.constant(Features(np.ones((1, view.dim(target)), np.float32)), view.rows)
+    """
+
+    def fit(self, train: View, target: str) -> State:
+        """Learn from the training view; what is returned is saved with the model and handed to `pool`."""
+        return {}
+
+    def serves(self) -> tuple[Depth, ...]:
+        """Return the feature depths that this imputer's items can have, with these options."""
+        return self.info.depths
+
+    @abstractmethod
+    def pool(self, view: View, target: str, state: State) -> Pool:
+        """Return the candidates of every row of the view for the target modality. Deterministic, and cheap: plan, don't make."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that a generator could not make, and why."""
+
+    reason: str
+
+
+class Generator(Imputer, ABC):
+    """An imputer whose pool holds `Requests`; bank and engines make the items. Write `pool`, `fingerprint` and `open`."""
+
+    batch_size: int = 16
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a string that changes with the weights and with every setting that changes an item; from files alone."""
+
+    @abstractmethod
+    def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
+        """Load the model, once a worker, and return the function that makes one batch of exactly `batch_size` requests."""

@@ -1,0 +1,324 @@
+"""The Pipeline: backbone, imputers and fusion as one classifier for data with holes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from gtimm.core.dataset import Column, MultimodalDataset
+from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError
+from gtimm.core.missing import Missing
+from gtimm.core.registry import registry
+from gtimm.core.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    from gtimm.core.backbone import Backbone
+    from gtimm.core.engine import Engine
+    from gtimm.core.filling import Filler
+    from gtimm.core.fusion import Fusion, Head
+    from gtimm.core.imputer import Imputer, State
+    from gtimm.core.plugin import Depth
+    from gtimm.core.training import Run, TrainOptions
+
+Spec = Any
+"""A name, `{"name": ..., **options}`, an instance; for backbones and imputers also a dict of these by modality."""
+
+
+class Pipeline:
+    """A classifier of multi-modal data with holes.
+
+    Args:
+        backbone: what embeds; by modality too.
+        imputer: what fills the gaps of the training rows; by modality too. `None` leaves them absent, which the fusion must accept.
+        fusion: how embeddings become a prediction.
+        eval_imputer: what fills gaps at validation and test; it may not need labels.
+        modalities: use only these; by default all of the data. A model of one modality is a baseline.
+        rows: `"complete"` trains only on rows that have all the modalities used (low-resource training).
+        train: `TrainOptions`, or its fields.
+        seed: of masks, draws, order and initial weights.
+        store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ...
+        engine: where generation runs.
+        generate: `True`, `False`, or `"ask"`: long generation (above an hour) is never started in silence.
+
+    Raises:
+        ConfigError: an unknown strategy or option.
+        LabelLeakError: `eval_imputer` needs labels.
+        IncompatibleError: strategies that cannot work together.
+
+    Example:
+        >>> pipe = Pipeline(backbone="imagebind-tiny", imputer="hot-deck", fusion="late")
+        >>> pipe.config()["imputer"]
+        {'name': 'hot-deck'}
+    """
+
+    def __init__(
+        self,
+        backbone: Spec = "imagebind",
+        imputer: Spec = "zero",
+        fusion: Spec = "late",
+        eval_imputer: Spec = "zero",
+        *,
+        modalities: Sequence[str] | None = None,
+        rows: Literal["all", "complete"] = "all",
+        train: TrainOptions | Mapping[str, Any] | None = None,
+        seed: int = 0,
+        store: str | PathLike[str] | None = None,
+        device: str = "auto",
+        engine: Spec = "local",
+        generate: bool | Literal["ask"] = "ask",
+    ) -> None:
+        if rows not in ("all", "complete"):
+            raise ConfigError(f"rows= must be 'all' or 'complete'; found {rows!r}.")
+        if generate not in (True, False, "ask"):
+            raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
+        self.seed, self.store, self.device, self.generate = int(seed), store, device, generate
+        self.modalities = tuple(modalities) if modalities is not None else None
+        self.rows = rows
+        self._train_options = train
+        self._backbones: dict[str | None, Backbone] = _by_modality("backbones", backbone)
+        self._imputers: dict[str | None, Imputer | None] = _by_modality("imputers", imputer)
+        self._eval_imputers: dict[str | None, Imputer | None] = _by_modality("imputers", eval_imputer)
+        self.fusion: Fusion = registry("fusion").create(fusion)
+        self.engine: Engine = registry("engines").create(engine)
+        self.counters = {"generated": 0, "embedded": 0}
+        self.classes: tuple[str, ...] = ()
+        self.columns: dict[str, Any] = {}
+        self.kinds: dict[str, str] = {}
+        self.history: list[float] = []
+        self.unfilled: dict[str, int] = {}
+        self._head: Head | None = None
+        self._states: dict[str, State] = {}
+        self._check()
+
+    @property
+    def train_options(self) -> TrainOptions:
+        """The optimisation options."""
+        from gtimm.core.training import TrainOptions
+
+        if isinstance(self._train_options, TrainOptions):
+            return self._train_options
+        from pydantic import ValidationError
+
+        try:
+            return TrainOptions(**dict(self._train_options or {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"train option {'.'.join(map(str, first['loc']))}: {first['msg']} (found {first['input']!r}).") from error
+
+    def fit(self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None) -> Pipeline:
+        """Train on data with holes.
+
+        Args:
+            train: labelled rows.
+            val: chooses the epoch; used as given, its holes filled by `eval_imputer`. Without it the last epoch is kept.
+            missing: simulated missingness of the training rows.
+
+        Returns:
+            The pipeline itself.
+        """
+        from gtimm.core import training
+
+        run = self.prepare(train, val, missing)
+        training.train([run])
+        return self.adopt(run)
+
+    def prepare(
+        self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None
+    ) -> Run:
+        """Do everything of `fit` up to the training itself: masks, generation, embedding. `adopt` takes the trained run back."""
+        from gtimm.core.training import Run
+
+        if train.labels is None:
+            raise DataError("Training data needs labels.")
+        data = train.with_missing(missing, self.seed) if missing is not None else train
+        self.classes, self.columns = data.classes, data.columns
+        modalities = self._chosen(data)
+        self.kinds = {m: data.kind(m) for m in modalities}
+        if self.rows == "complete":
+            complete = np.logical_and.reduce([data.present(m) for m in modalities])
+            if not complete.any():
+                raise DataError(f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on.")
+            data = data.subset(complete)
+        filler = self._filler()
+        before = dict(filler.workspace.counters)
+        imputers = {m: _pick(self._imputers, m) for m in modalities}
+        judges = {m: _pick(self._eval_imputers, m) for m in modalities}
+        states = {m: filler.fit(i, data, m) for m, i in imputers.items() if i is not None and not data.present(m).all()}
+        self._states = {m: filler.fit(i, data, m) for m, i in judges.items() if i is not None}
+        hidden = {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()}
+        split = filler.split(data, imputers, states, "train", hidden)
+        judged = None
+        if val is not None:
+            self._same_form(val)
+            judged = filler.split(val, judges, self._states, "eval")
+        self.unfilled = filler.unfilled
+        self._count(before)
+        options = self.train_options
+        if options.epochs is None:
+            options = options.model_copy(update={"epochs": 30 if "text" in self.kinds.values() else 15})
+        return Run(self.fusion, len(self.classes), split, judged, options, self.seed)
+
+    def adopt(self, run: Run) -> Pipeline:
+        """Take the head of a trained run."""
+        self._head, self.history = run.head, run.history or []
+        return self
+
+    def evaluate(self, data: MultimodalDataset, missing: Missing | Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return scores on labelled data, as fractions: `accuracy`, `macro_f1`, `top3_accuracy`.
+
+        Args:
+            data: labelled rows with the classes of training.
+            missing: simulated missingness of these rows; filled by `eval_imputer`.
+        """
+        from gtimm.core.metrics import scores
+
+        if data.labels is None:
+            raise DataError("evaluate needs labels; use predict for data without.")
+        sealed = data.with_missing(missing, self.seed) if missing is not None else data
+        return scores(self.predict_proba(sealed), cast("NDArray[np.int64]", sealed.labels))
+
+    def predict_proba(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.float32]:
+        """Return (rows, classes) probabilities in the order of `classes`.
+
+        Args:
+            data: a data set, or a DataFrame with the columns of training (the label is not needed).
+            root: folder of the DataFrame's paths.
+        """
+        from gtimm.core.training import logits
+
+        if self._head is None:
+            raise GtimmError("This pipeline is not trained. Call fit, or load one with Pipeline.load.")
+        found = data if isinstance(data, MultimodalDataset) else self._read(data, root)
+        self._same_form(found)
+        filler = self._filler()
+        before = dict(filler.workspace.counters)
+        judges = {m: _pick(self._eval_imputers, m) for m in self.kinds}
+        split = filler.split(found, judges, self._states, "eval")
+        self._count(before)
+        return cast("NDArray[np.float32]", logits(self._head, split).softmax(1).numpy())
+
+    def predict(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.str_]:
+        """Return (rows,) the most probable class names; arguments as for `predict_proba`."""
+        return np.array(self.classes)[self.predict_proba(data, root).argmax(1)]
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Save weights (safetensors) and configuration (JSON) to a folder; prediction needs no training data."""
+        from gtimm.core.saving import save_pipeline
+
+        save_pipeline(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str], **options: Any) -> Pipeline:
+        """Load a saved pipeline; `options` are `store`, `device`, `engine` and `generate`."""
+        from gtimm.core.saving import load_pipeline
+
+        return load_pipeline(folder, options)
+
+    def config(self) -> dict[str, Any]:
+        """Return the plain form: what `Pipeline(**config)` takes, and the `pipeline` part of a configuration file."""
+        config: dict[str, Any] = {
+            "backbone": _spec("backbones", self._backbones),
+            "imputer": _spec("imputers", self._imputers),
+            "fusion": registry("fusion").spec(self.fusion),
+            "eval_imputer": _spec("imputers", self._eval_imputers),
+        }
+        if self.modalities is not None:
+            config["modalities"] = list(self.modalities)
+        if self.rows != "all":
+            config["rows"] = self.rows
+        if train := self.train_options.model_dump(exclude_defaults=True):
+            config["train"] = train
+        return config
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join(f'{k}={v!r}' for k, v in self.config().items())}, seed={self.seed})"
+
+    @property
+    def depth(self) -> Depth:
+        """Depth of the features that the fusion needs."""
+        return self.fusion.info.depths[0]
+
+    def _check(self) -> None:
+        name = type(self.fusion).__name__
+        for imputer in self._eval_imputers.values():
+            if imputer is not None and imputer.info.needs_label:
+                raise LabelLeakError(
+                    f"{type(imputer).__name__} fills by label, and evaluation labels must stay unknown. Use it as imputer=, and for "
+                    "eval_imputer= one that needs no label, such as 'zero' or 'mean'."
+                )
+        for imputer in [*self._imputers.values(), *self._eval_imputers.values()]:
+            if imputer is not None and self.depth not in imputer.serves():
+                raise IncompatibleError(f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}.")
+        for backbone in self._backbones.values():
+            if self.depth not in backbone.info.depths:
+                raise IncompatibleError(f"{name} needs {self.depth!r} features, and {type(backbone).__name__} gives only {backbone.info.depths}.")
+        self.train_options  # noqa: B018 - validates
+
+    def _chosen(self, data: MultimodalDataset) -> tuple[str, ...]:
+        for name in [*(self.modalities or ()), *filter(None, [*self._backbones, *self._imputers, *self._eval_imputers])]:
+            data.kind(name)
+        chosen = self.modalities or data.modalities
+        for m in chosen:
+            _pick(self._backbones, m, required=True).check_kind(data.kind(m))
+            imputer = _pick(self._imputers, m)
+            if imputer is not None and imputer.info.kinds and data.kind(m) not in imputer.info.kinds and not data.present(m).all():
+                raise IncompatibleError(
+                    f"{type(imputer).__name__} fills {', '.join(imputer.info.kinds)}, but {m!r} ({data.kind(m)}) has holes too. Give "
+                    f"imputers by modality, such as imputer={{..., {m!r}: 'zero'}}."
+                )
+        return chosen
+
+    def _filler(self) -> Filler:
+        from gtimm.core.filling import Filler
+
+        backbones = {m: _pick(self._backbones, m, required=True) for m in self.kinds}
+        workspace = open_workspace(self.store, self.device)
+        return Filler(workspace, backbones, self.depth, self.engine, self.generate, self.fusion.info.accepts_absent)
+
+    def _same_form(self, data: MultimodalDataset) -> None:
+        for m, kind in self.kinds.items():
+            if m not in data.modalities or data.kind(m) != kind:
+                raise DataError(f"The model was trained with {m!r} ({kind}); {data.name!r} has {', '.join(data.modalities)}.")
+        if data.labels is not None and data.classes != self.classes:
+            raise DataError(
+                f"The classes of {data.name!r} differ from those of training. Pass classes= when making it, in the order of training."
+            )
+
+    def _read(self, frame: DataFrame, root: str | PathLike[str] | None) -> MultimodalDataset:
+        known = self.columns.get("modalities", {})
+        columns = {m: Column(known[m]["column"] if m in known else m, cast("Any", kind)) for m, kind in self.kinds.items()}
+        return MultimodalDataset.from_frame(frame, columns, None, root=root)
+
+    def _count(self, before: Mapping[str, int]) -> None:
+        after = open_workspace(self.store, self.device).counters
+        for name, value in before.items():
+            self.counters[name] += after[name] - value
+
+
+def _by_modality(group: Any, spec: Spec) -> dict[str | None, Any]:
+    """Return plug-ins by modality; the key None stands for every modality that is not named."""
+    if isinstance(spec, Mapping) and "name" not in spec:
+        return {str(m): None if one is None else registry(group).create(one) for m, one in spec.items()}
+    return {None: None if spec is None else registry(group).create(spec)}
+
+
+def _pick(found: Mapping[str | None, Any], modality: str, required: bool = False) -> Any:
+    if modality in found:
+        return found[modality]
+    if None in found:
+        return found[None]
+    if required:
+        raise ConfigError(f"No backbone for {modality!r}; the backbones are for {', '.join(map(str, found))}.")
+    return None
+
+
+def _spec(group: Any, found: Mapping[str | None, Any]) -> Any:
+    specs = {m: None if one is None else registry(group).spec(one) for m, one in found.items()}
+    return specs[None] if None in specs else specs

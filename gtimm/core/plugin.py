@@ -1,0 +1,81 @@
+"""The base of every strategy: options as frozen pydantic fields, capabilities as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gtimm.core.errors import ConfigError, did_you_mean
+
+Kind = Literal["image", "audio", "text", "video", "vector"]
+Depth = Literal["pooled", "last_block"]
+Group = Literal["imputers", "backbones", "fusion", "prompts", "balance", "datasets", "engines"]
+ItemType = Literal["payload", "request", "row", "feature"]
+
+KINDS: tuple[Kind, ...] = ("image", "audio", "text", "video", "vector")
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a strategy can do. Read by the Pipeline, printed by `gtimm plugins`; nothing here changes behaviour by itself.
+
+    Attributes:
+        kinds: kinds of modality that the strategy handles; `()` means any.
+        items: imputers only: what its pool holds.
+        needs_label: imputers only: reads labels, so it is refused on evaluation data.
+        depths: backbones: feature depths it can produce. Imputers and fusions: depths they can serve.
+        stackable: fusions only: the head is pure, so many runs can train as one.
+        accepts_absent: fusions only: works with modalities that nothing fills.
+        licence: SPDX identifier of the code.
+        weights_licence: licence of the weights that the strategy loads, `""` where it loads none or the user brings them.
+    """
+
+    kinds: tuple[Kind, ...] = ()
+    items: ItemType | None = None
+    needs_label: bool = False
+    depths: tuple[Depth, ...] = ("pooled",)
+    stackable: bool = True
+    accepts_absent: bool = False
+    licence: str = "Apache-2.0"
+    weights_licence: str = ""
+
+
+class Plugin(BaseModel):
+    """A strategy whose fields are its options; equality, schema and the YAML form come with pydantic.
+
+    Example:
+        >>> class Noise(Plugin):
+        ...     scale: float = 1.0
+        >>> Noise(scale=2.0).options()
+        {'scale': 2.0}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    info: ClassVar[Info] = Info()
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            raise ConfigError(_explain(type(self), error)) from error
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, as plain JSON types."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def _explain(plugin: type[Plugin], error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = sorted(plugin.model_fields)
+            lines.append(
+                f"{plugin.__name__} has no option {field!r}.{did_you_mean(field, known)} Options: {', '.join(known) or 'none'}."
+            )
+        else:
+            where = f" option {field!r}" if field else ""
+            lines.append(f"{plugin.__name__}{where}: {item['msg']} (found {item['input']!r}).")
+    return " ".join(lines)

@@ -1,0 +1,250 @@
+"""Names to strategies, over entry points: lazy, sorted, and saying where every entry comes from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
+
+from gtimm.core.errors import ConfigError, PluginError, did_you_mean
+
+if TYPE_CHECKING:
+    from gtimm.core.plugin import Group
+
+T = TypeVar("T")
+OURS = "gtimm"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: the entry point it comes from, or the class that a notebook registered."""
+
+    name: str
+    point: EntryPoint | None = None
+    cls: type[Any] | None = None
+
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution that declares the entry, `"session"` for one registered at run time."""
+        if self.point is None:
+            return "session"
+        return self.point.dist.name if self.point.dist is not None else "unknown"
+
+    @property
+    def version(self) -> str:
+        """Version of that distribution, or an empty string."""
+        return self.point.dist.version if self.point is not None and self.point.dist is not None else ""
+
+    @property
+    def target(self) -> str:
+        """`module:Class` of the implementation."""
+        if self.point is not None:
+            return self.point.value
+        assert self.cls is not None
+        return f"{self.cls.__module__}:{self.cls.__qualname__}"
+
+
+class Registry(Mapping[str, Entry], Generic[T]):
+    """The strategies of one group, by name; a read-only mapping. Nothing is imported before `get` or `create`.
+
+    Built-in names win a clash with a plug-in; two plug-ins that claim one name are an error that names both, raised when
+    the name is used. Names registered in the running session come before both.
+
+    Args:
+        group: the part of the entry-point group after `gtimm.`, such as `"imputers"`.
+        base: class that every entry must derive from; `None` skips the check.
+        points: entry points to read instead of the installed ones (tests).
+    """
+
+    def __init__(self, group: str, base: type[T] | None = None, points: list[EntryPoint] | None = None) -> None:
+        self.group = group
+        self.base = base
+        self._entries: dict[str, list[Entry]] = {}
+        self._loaded: dict[str, type[T]] = {}
+        self._warned: set[str] = set()
+        for point in entry_points(group=f"gtimm.{group}") if points is None else points:
+            self._entries.setdefault(point.name, []).append(Entry(point.name, point))
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._pick(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    @property
+    def view(self) -> Mapping[str, Entry]:
+        """Name to entry, sorted; a name claimed twice shows its first claimant."""
+        return MappingProxyType({name: self._entries[name][0] for name in self})
+
+    def register(self, name: str, cls: type[T], *, replace: bool = False) -> None:
+        """Register a class for this session.
+
+        Raises:
+            ConfigError: the class does not derive from the group's base, or the name is taken and `replace` is false.
+        """
+        if not name or not isinstance(name, str) or any(c.isspace() for c in name):
+            raise ConfigError(f"A name in {self.group!r} must be a word without blanks; found {name!r}.")
+        self._check(name, cls)
+        if name in self._entries and not replace:
+            taken = self._entries[name][0]
+            raise ConfigError(
+                f"{name!r} is already registered in {self.group!r} by {taken.distribution} ({taken.target}). "
+                "Choose another name or pass replace=True."
+            )
+        self._entries[name] = [Entry(name, cls=cls)]
+        self._loaded[name] = cls
+
+    def get(self, name: str, default: Any = None) -> type[T]:  # type: ignore[override]
+        """Import and return the class behind a name.
+
+        Raises:
+            ConfigError: no such name; the message suggests the nearest.
+            PluginError: the plug-in could not be imported, is no subclass of the base, or two plug-ins claim the name.
+        """
+        if name not in self._loaded:
+            entry = self._pick(name)
+            assert entry.point is not None
+            try:
+                cls = entry.point.load()
+            except Exception as error:
+                raise PluginError(
+                    f"Plug-in {name!r} of {entry.distribution} ({entry.target}) could not be loaded: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            try:
+                self._check(name, cls)
+            except ConfigError as error:
+                raise PluginError(str(error)) from error
+            self._loaded[name] = cast("type[T]", cls)
+        return self._loaded[name]
+
+    def create(self, spec: str | Mapping[str, Any] | T) -> T:
+        """Turn a name, `{"name": ..., **options}` or an instance into an instance."""
+        if isinstance(spec, str):
+            return self.get(spec)()
+        if isinstance(spec, Mapping):
+            options = dict(spec)
+            name = options.pop("name", None)
+            if not isinstance(name, str):
+                raise ConfigError(f"A strategy in {self.group!r} needs a 'name'; found {dict(spec)!r}.")
+            return self.get(name)(**options)
+        if self.base is not None and not isinstance(spec, self.base):
+            raise ConfigError(
+                f"Expected a name, a mapping with 'name', or a {self.base.__name__}; found {type(spec).__name__}."
+            )
+        return spec
+
+    def spec(self, plugin: Any) -> dict[str, Any]:
+        """Return `{"name": ..., **options}` for an instance, the form that `create` reads.
+
+        Raises:
+            ConfigError: its class is not registered, so that nobody could find it again.
+        """
+        for name in self:
+            entry = self._entries[name][0]
+            where = f"{type(plugin).__module__}:{type(plugin).__qualname__}"
+            if self._loaded.get(name) is type(plugin) or entry.target == where:
+                return {"name": name, **plugin.options()}
+        cls = type(plugin).__name__
+        raise ConfigError(
+            f"{cls} is not registered in {self.group!r}, so it cannot be named in a configuration or a saved model. "
+            f"Register it: gtimm.register({self.group!r}, 'my-name', {cls})."
+        )
+
+    def load_all(self) -> dict[str, type[T]]:
+        """Import every entry; a broken one gives one warning and is left out."""
+        found: dict[str, type[T]] = {}
+        for name in self:
+            try:
+                found[name] = self.get(name)
+            except PluginError as error:
+                if name not in self._warned:
+                    self._warned.add(name)
+                    warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        return found
+
+    def _pick(self, name: str) -> Entry:
+        entries = self._entries.get(name)
+        if not entries:
+            raise ConfigError(
+                f"Unknown name {name!r} in {self.group!r}.{did_you_mean(str(name), self)} Known: {', '.join(self) or 'none'}."
+            )
+        ours = [entry for entry in entries if entry.distribution == OURS]
+        if ours:
+            return ours[0]
+        if len({entry.target for entry in entries}) > 1:
+            claims = " and ".join(f"{e.distribution} ({e.target})" for e in entries)
+            raise PluginError(
+                f"{name!r} in {self.group!r} is claimed by {claims}. Uninstall one, or choose with "
+                f"gtimm.register({self.group!r}, {name!r}, cls, replace=True)."
+            )
+        return entries[0]
+
+    def _check(self, name: str, cls: Any) -> None:
+        if self.base is not None and not (isinstance(cls, type) and issubclass(cls, self.base)):
+            raise ConfigError(f"{name!r} in {self.group!r} must be a subclass of {self.base.__name__}; found {cls!r}.")
+
+
+@cache
+def registry(group: Group) -> Registry[Any]:
+    """Return the registry of a group: imputers, backbones, fusion, prompts, balance, datasets or engines."""
+    from gtimm.core.plugin import Group as Groups
+
+    known = get_args(Groups)
+    if group not in known:
+        raise ConfigError(f"Unknown group {group!r}.{did_you_mean(group, known)} Groups: {', '.join(known)}.")
+    return Registry(group, _base(group))
+
+
+def register(kind: Group, name: str, cls: type[Any], *, replace: bool = False) -> None:
+    """Register a strategy for this session, for notebooks; a package uses an entry point instead.
+
+    Args:
+        kind: the group: `"imputers"`, `"backbones"`, `"fusion"`, `"prompts"`, `"balance"`, `"datasets"` or `"engines"`.
+            The singular (`"imputer"`, `"backbone"`, ...) is understood too.
+        name: the name to use in `Pipeline(...)` and in configuration files.
+        cls: the class.
+        replace: allow a name that is taken.
+    """
+    plural = {"imputer": "imputers", "backbone": "backbones", "dataset": "datasets", "engine": "engines", "prompt": "prompts"}
+    registry(cast("Group", plural.get(kind, kind))).register(name, cls, replace=replace)
+
+
+def _base(group: str) -> type[Any]:
+    if group == "imputers":
+        from gtimm.core.imputer import Imputer
+
+        return Imputer
+    if group == "backbones":
+        from gtimm.core.backbone import Backbone
+
+        return Backbone
+    if group == "fusion":
+        from gtimm.core.fusion import Fusion
+
+        return Fusion
+    if group == "prompts":
+        from gtimm.core.prompts import Prompts
+
+        return Prompts
+    if group == "engines":
+        from gtimm.core.engine import Engine
+
+        return Engine
+    if group == "datasets":
+        from gtimm.core.dataset import DatasetLoader
+
+        return DatasetLoader
+    from gtimm.core.plugin import Plugin
+
+    return Plugin

@@ -1,0 +1,108 @@
+"""Saved pipelines: a folder with `pipeline.json` and `weights.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gtimm.core.errors import ConfigError, GtimmError, WeightsError
+from gtimm.core.files import write_json
+
+if TYPE_CHECKING:
+    from gtimm.core.pipeline import Pipeline
+
+FORMAT = 1
+FILES = ("pipeline.json", "weights.safetensors")
+
+
+def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
+    """Write a trained pipeline; a folder that is there already is replaced only if it holds a saved pipeline or nothing."""
+    from safetensors.torch import save_file
+
+    head = pipeline._head
+    if head is None:
+        raise GtimmError("This pipeline is not trained; there is nothing to save. Call fit first.")
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or {p.name for p in target.iterdir()} - set(FILES)):
+        raise ConfigError(f"{target} exists and is not a saved pipeline; choose another folder.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        import torch
+
+        tensors = {f"head.{name}": value.detach().contiguous() for name, value in head.state_dict().items()}
+        for modality, state in pipeline._states.items():
+            for name, array in state.items():
+                tensors[f"state.{modality}.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
+        save_file(tensors, str(temporary / FILES[1]))
+        (temporary / FILES[1]).chmod(0o644)
+        sizes = {m: pipeline._filler().backbones[m].size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
+        write_json(
+            temporary / FILES[0],
+            {
+                "format": FORMAT,
+                "config": pipeline.config(),
+                "seed": pipeline.seed,
+                "classes": list(pipeline.classes),
+                "kinds": pipeline.kinds,
+                "sizes": sizes,
+                "columns": pipeline.columns,
+                "history": pipeline.history,
+            },
+        )
+        temporary.chmod(0o755)
+        old = target.with_name(f".{target.name}-old-{temporary.name[-8:]}") if target.exists() else None
+        if old is not None:
+            target.rename(old)
+        temporary.rename(target)
+        if old is not None:
+            shutil.rmtree(old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipeline:
+    """Read a saved pipeline.
+
+    Args:
+        folder: from `save_pipeline`.
+        options: `store`, `device`, `engine` and `generate` of the Pipeline.
+
+    Raises:
+        WeightsError: a file is missing, damaged or from a newer version.
+    """
+    from safetensors.torch import load_file
+
+    from gtimm.core.pipeline import Pipeline
+    from gtimm.core.seeding import torch_seeded
+
+    source = Path(folder)
+    try:
+        meta = json.loads((source / FILES[0]).read_text(encoding="utf-8"))
+        tensors = load_file(str(source / FILES[1]))
+    except Exception as error:
+        raise WeightsError(f"{source} is not a saved pipeline ({error}). Give the folder that Pipeline.save made.") from error
+    if meta.get("format") != FORMAT:
+        raise WeightsError(f"{source} has format {meta.get('format')!r}; this version reads {FORMAT}. Update gtimm or save it again.")
+    pipeline = Pipeline(**meta["config"], seed=meta["seed"], **options)
+    pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
+    pipeline.columns, pipeline.history = meta["columns"], meta["history"]
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        if part == "state":
+            modality = next(m for m in sorted(pipeline.kinds, key=len, reverse=True) if rest.startswith(f"{m}."))
+            pipeline._states.setdefault(modality, {})[rest[len(modality) + 1 :]] = value.numpy()
+    with torch_seeded(0, "load"):
+        head = pipeline.fusion.build(meta["sizes"], len(pipeline.classes), None)
+    try:
+        head.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
+    except RuntimeError as error:
+        raise WeightsError(f"{source / FILES[1]} does not fit {FILES[0]}: {error}") from error
+    pipeline._head = head.eval().requires_grad_(False)
+    return pipeline

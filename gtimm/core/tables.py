@@ -1,0 +1,170 @@
+"""Read tables and folders into data sets. Paths are checked, nothing is decoded unless asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gtimm.core.dataset import Column, MultimodalDataset, encode_labels, is_missing, modality_kind
+from gtimm.core.errors import ConfigError, DataError, MediaError, did_you_mean
+from gtimm.core.media import check_path, load_audio, load_image
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from gtimm.core.media import Payload
+
+EXTENSIONS = {
+    "image": {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"},
+    "audio": {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"},
+    "text": {".txt"},
+    "video": {".mp4", ".mkv", ".webm", ".avi", ".mov"},
+}
+FILE_KINDS = ("image", "audio", "video")
+
+
+def read_frame(
+    frame: DataFrame,
+    modalities: Mapping[str, str | Column],
+    label: str | None = None,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
+    unreadable: Literal["error", "missing"] = "error",
+    name: str = "data",
+) -> MultimodalDataset:
+    """Read a DataFrame.
+
+    Args:
+        frame: one row each.
+        modalities: modality to column, or to `Column(column, kind=...)` where the modality's name is not its kind. Cells of
+            images, audio and video are paths, bytes, arrays, PIL images or `(samples, rate)`.
+        label: column of class names or indices; `None` for data to predict.
+        root: folder that paths are relative to; none may lead out of it.
+        classes: class names in order; by default the sorted distinct labels.
+        unreadable: `"error"` leaves damaged files to their first use; `"missing"` decodes all now and takes them as holes.
+        name: for reports.
+
+    Raises:
+        DataError: an unknown column, no rows, or a path that does not exist, naming the row.
+    """
+    if unreadable not in ("error", "missing"):
+        raise ConfigError(f"unreadable= must be 'error' or 'missing'; found {unreadable!r}.")
+    payloads: dict[str, list[Payload]] = {}
+    kinds: dict[str, str] = {}
+    for modality, column in modalities.items():
+        named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
+        _check_column(named.name, frame)
+        kinds[modality] = named.kind
+        cells = frame[named.name].tolist()
+        if named.kind in FILE_KINDS:
+            cells = [_resolve(cell, row, modality, root) for row, cell in enumerate(cells)]
+        elif named.kind == "text":
+            cells = [_text(cell, row, modality) for row, cell in enumerate(cells)]
+        payloads[modality] = cells
+    if label is not None:
+        _check_column(label, frame)
+    labels, names = encode_labels(None if label is None else frame[label].tolist(), classes)
+    if unreadable == "missing":
+        payloads = {m: _readable(cells, kinds[m]) for m, cells in payloads.items()}
+    columns = {
+        "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
+        "label": label,
+    }
+    return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns)
+
+
+def read_folder(
+    root: str | os.PathLike[str],
+    modalities: Mapping[str, str | Column] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    unreadable: Literal["error", "missing"] = "error",
+    name: str | None = None,
+) -> MultimodalDataset:
+    """Read class folders: `root/<modality folder>/<class>/<stem>.<ext>`, files paired across modality folders by stem.
+
+    Args:
+        root: the folder.
+        modalities: modality to its folder; by default every sub-folder whose name is a kind (`image`, `audio`, `text`).
+        classes: class names in order; by default the sorted class folders.
+        unreadable: as in `read_frame`.
+        name: for reports; by default the folder's name.
+
+    Raises:
+        DataError: no such folder, nothing in it, or two files of one stem, class and modality.
+    """
+    import pandas as pd
+
+    base = Path(root)
+    if not base.is_dir():
+        raise DataError(f"{base} is not a folder.")
+    if modalities is None:
+        modalities = {p.name: p.name for p in sorted(base.iterdir()) if p.is_dir() and p.name in EXTENSIONS}
+    if not modalities:
+        raise DataError(f"{base} has no folder named after a kind ({', '.join(EXTENSIONS)}); name them: modalities={{'image': 'photos'}}.")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    columns: dict[str, Column] = {}
+    for modality, column in modalities.items():
+        named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
+        folder = base / named.name
+        if not folder.is_dir():
+            raise DataError(f"Modality {modality!r}: {folder} is not a folder.")
+        columns[modality] = Column(modality, named.kind)
+        for path in sorted(folder.glob("*/*")):
+            if path.suffix.lower() not in EXTENSIONS.get(named.kind, set()):
+                continue
+            cells = found.setdefault((path.parent.name, path.stem), {})
+            if modality in cells:
+                raise DataError(f"{path} and {cells[modality]} have one stem in one class; rename one.")
+            cells[modality] = path.read_text(encoding="utf-8") if named.kind == "text" else str(path)
+    rows = [{"label": label, **cells} for (label, _), cells in sorted(found.items())]
+    frame = pd.DataFrame(rows, columns=["label", *modalities], dtype=object)
+    return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or base.name)
+
+
+def _check_column(column: str, frame: DataFrame) -> None:
+    if column not in frame.columns:
+        known = [str(c) for c in frame.columns]
+        raise DataError(f"The table has no column {column!r}.{did_you_mean(column, known)} Columns: {', '.join(known)}.")
+
+
+def _resolve(cell: Payload, row: int, modality: str, root: str | os.PathLike[str] | None) -> Payload:
+    if is_missing(cell):
+        return None
+    if not isinstance(cell, (str, os.PathLike)):
+        return cell
+    if root is None:
+        return str(check_path(cell, row, modality))
+    path = Path(root) / cell
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
+        raise DataError(f"Row {row}, modality {modality!r}: {os.fspath(cell)!r} leads out of {os.fspath(root)!r}.")
+    return str(check_path(path, row, modality))
+
+
+def _text(cell: Payload, row: int, modality: str) -> str | None:
+    if is_missing(cell):
+        return None
+    if not isinstance(cell, str):
+        raise DataError(f"Row {row}, modality {modality!r}: text must be a string; found {cell!r}. Read the column as text.")
+    return cell
+
+
+def _readable(cells: list[Payload], kind: str) -> list[Payload]:
+    if kind not in ("image", "audio"):
+        return cells
+    load = load_image if kind == "image" else load_audio
+
+    def keep(cell: Payload) -> Payload:
+        try:
+            if not is_missing(cell):
+                load(cell)
+        except MediaError:
+            return None
+        return cell
+
+    with ThreadPoolExecutor() as workers:
+        return list(workers.map(keep, cells))

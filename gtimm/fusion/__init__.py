@@ -1,0 +1,1 @@
+"""Fusions: how embeddings of several modalities become one prediction."""

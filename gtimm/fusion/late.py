@@ -1,0 +1,44 @@
+"""Late fusion: concatenated embeddings and a small classifier, the paper's default (section 5.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from gtimm.core.fusion import Fusion, Head
+
+if TYPE_CHECKING:
+    from gtimm.core.backbone import Encoder
+
+
+class LateFusion(Fusion):
+    """Concatenates the embeddings and classifies them.
+
+    The paper says "late fusion" and a light head without giving its layers; one linear layer is our default.
+
+    Attributes:
+        hidden: width of a hidden ReLU layer; 0 means none.
+    """
+
+    hidden: int = Field(default=0, ge=0)
+
+    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+        """Return the head; its input is the sum of `sizes`."""
+        return _Late(sizes, classes, self.hidden)
+
+
+class _Late(Head):
+    def __init__(self, sizes: dict[str, int], classes: int, hidden: int) -> None:
+        super().__init__()
+        self.names = list(sizes)
+        width = sum(sizes.values())
+        self.layers: nn.Module = (
+            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, classes)) if hidden else nn.Linear(width, classes)
+        )
+
+    def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
+        out: Tensor = self.layers(torch.cat([x[name] for name in self.names], dim=-1))
+        return out

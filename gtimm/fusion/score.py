@@ -1,0 +1,39 @@
+"""Score fusion: one classifier a modality, and the mean of their logits over what is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gtimm.core.fusion import Fusion, Head
+from gtimm.core.plugin import Info
+
+if TYPE_CHECKING:
+    from gtimm.core.backbone import Encoder
+
+
+class ScoreFusion(Fusion):
+    """A linear classifier for each modality; the prediction is the mean of their logits over filled and observed ones.
+
+    A row in which everything is absent gets logits of zero: the uniform prediction.
+    """
+
+    info: ClassVar[Info] = Info(accepts_absent=True)
+
+    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+        """Return the head with one linear layer a modality."""
+        return _Score(sizes, classes)
+
+
+class _Score(Head):
+    def __init__(self, sizes: dict[str, int], classes: int) -> None:
+        super().__init__()
+        self.names = list(sizes)
+        self.heads = nn.ModuleList(nn.Linear(size, classes) for size in sizes.values())
+
+    def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
+        there = (filled | observed).to(x[self.names[0]].dtype).unsqueeze(-1)
+        each = torch.stack([head(x[name]) for name, head in zip(self.names, self.heads, strict=True)], dim=-2)
+        return (each * there).sum(-2) / there.sum(-2).clamp(min=1)

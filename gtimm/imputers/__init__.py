@@ -1,0 +1,1 @@
+"""Imputers: ways to fill a missing modality."""

@@ -1,0 +1,1 @@
+"""Prompt strategies: what a generator is asked for."""
