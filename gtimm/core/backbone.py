@@ -37,6 +37,7 @@ class Backbone(Plugin, ABC):
 
     Example:
         >>> import torch
+        >>> from gtimm.core.plugin import Info
         >>> class Mean(Backbone):
         ...     info = Info(kinds=("vector",))
         ...     def fingerprint(self): return "mean-1"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gtimm.core.errors import GenerationError, PluginError
 from gtimm.core.files import whole_file
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gtimm.core.pool import Request
 
 SUFFIX = {"image": ".png", "audio": ".wav"}
+LOG = "metadata.jsonl"
 ASK_ABOVE_SECONDS = 3600.0
 
 Allow = bool | Literal["ask"]
@@ -53,7 +54,7 @@ class Plan:
 
 
 class Bank:
-    """Generated items under one folder: `<generator>/<first two hex digits>/<key>.png` beside `metadata.jsonl`.
+    """Generated items under one folder: `<generator>/<first two hex digits>/<key>.png` beside `metadata.jsonl`, a line an item.
 
     Batches are cut from the whole plan, so an item is made beside the same neighbours whatever the budget: the bank of 5 a
     class is byte for byte part of the bank of 20. A batch of which anything is missing is made whole again.
@@ -90,6 +91,7 @@ class Bank:
         Raises:
             GenerationError: refused, or an item failed; what was made is kept.
         """
+        _mend(plan, generator)
         if not plan.batches:
             return 0
         if allow is False:
@@ -134,17 +136,9 @@ class Bank:
                 continue
             with whole_file(path) as temporary:
                 _encode(request.kind, item, temporary)
-            record = {
-                "file_name": path.relative_to(plan.folder).as_posix(),
-                "prompt": request.prompt,
-                "label": request.label,
-                "seed": request.seed,
-                "guidance": request.guidance,
-                **_settings(generator),
-            }
-            lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+            lines.append(_line(plan, index, generator))
         if lines:
-            with (plan.folder / "metadata.jsonl").open("a", encoding="utf-8") as file:
+            with (plan.folder / LOG).open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
         return len(lines), failures
 
@@ -161,8 +155,37 @@ def _worker(generator: Generator, device: str) -> Callable[[Sequence[Request]], 
     return run
 
 
-def _settings(generator: Generator) -> dict[str, Any]:
-    return {"generator": type(generator).__name__, "settings": generator.model_dump(mode="json")}
+def _line(plan: Plan, index: int, generator: Generator) -> str:
+    request = plan.requests[index]
+    record = {
+        "file_name": plan.path(index).relative_to(plan.folder).as_posix(),
+        "prompt": request.prompt,
+        "label": request.label,
+        "seed": request.seed,
+        "guidance": request.guidance,
+        "generator": type(generator).__name__,
+        "settings": generator.model_dump(mode="json"),
+    }
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _mend(plan: Plan, generator: Generator) -> None:
+    """Write the lines that an interruption kept from the log though their items are there, and drop one that it cut off."""
+    log = plan.folder / LOG
+    found = [line + "\n" for line in log.read_text("utf-8", "replace").split("\n") if line] if log.is_file() else []
+    whole = {name: line for line in found if (name := _file_name(line))}
+    lost = [i for i in range(len(plan.keys)) if plan.path(i).relative_to(plan.folder).as_posix() not in whole and plan.path(i).is_file()]
+    if lost or len(whole) < len(found):
+        with whole_file(log) as temporary:
+            temporary.write_text("".join([*whole.values(), *(_line(plan, i, generator) for i in lost)]), encoding="utf-8")
+
+
+def _file_name(line: str) -> str | None:
+    try:
+        name = json.loads(line)["file_name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _encode(kind: str, item: Payload, path: Path) -> None:
@@ -173,5 +196,7 @@ def _encode(kind: str, item: Payload, path: Path) -> None:
     else:
         import soundfile
 
-        samples, rate = item
-        soundfile.write(path, samples, rate, format="WAV", subtype="PCM_16")
+        from gtimm.core.media import load_audio
+
+        samples, rate = load_audio(item)
+        soundfile.write(path, samples.T, rate, format="WAV", subtype="PCM_16")

@@ -137,7 +137,7 @@ class MultimodalDataset:
         """
         found = {m: modality_kind(m, (kinds or {}).get(m)) for m in modalities}
         indices, names = encode_labels(labels, classes)
-        return cls(modalities, found, indices, names, name=name)
+        return cls({m: _by_position(values) for m, values in modalities.items()}, found, indices, names, name=name)
 
     def __len__(self) -> int:
         return self._rows
@@ -215,6 +215,8 @@ class MultimodalDataset:
     def subset(self, rows: Sequence[int] | NDArray[Any]) -> MultimodalDataset:
         """Return the data set of these rows (indices or a bool mask), holes and seals included."""
         chosen = np.asarray(rows)
+        if chosen.dtype == bool and chosen.shape != (len(self),):
+            raise DataError(f"A mask of shape {chosen.shape} cannot choose among the {len(self)} rows of {self.name!r}.")
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         copy = self._copy()
         copy._rows = len(chosen)
@@ -313,7 +315,7 @@ def encode_labels(
         return None, tuple(classes or ())
     values = list(labels)
     for row, value in enumerate(values):
-        if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+        if is_missing(value):
             raise DataError(f"Row {row} has no label. Drop the row, or pass label=None for data to predict.")
     if classes is None:
         names = tuple(str(v) for v in sorted(set(values), key=lambda v: (isinstance(v, str), v)))
@@ -345,8 +347,13 @@ def is_missing(value: Payload) -> bool:
     return type(value).__name__ in ("NAType", "NaTType")
 
 
+def _by_position(values: Any) -> Sequence[Payload]:
+    """Return payloads that are read by position: a copy of a list or a pandas column, whose own index may be another."""
+    return list(values) if isinstance(values, list) or not isinstance(values, (Sequence, np.ndarray)) else values
+
+
 def _present(values: Sequence[Payload]) -> Bool:
-    if isinstance(values, np.ndarray) and values.dtype != object:
+    if isinstance(values, np.ndarray) and values.ndim > 1 and values.dtype != object:
         return np.ones(len(values), bool)
     return np.fromiter((not is_missing(value) for value in values), bool, len(values))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -124,7 +124,8 @@ class Filler:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return torch.from_numpy(fills), pool.with_default(bare, len(pool.items))
+        realised = replace(pool, items=Features(fills))
+        return torch.from_numpy(fills), realised.with_default(bare, len(pool.items))
 
     def _features(
         self,

@@ -51,9 +51,9 @@ def load_image(payload: Payload) -> Image:
 
     if isinstance(payload, np.ndarray):
         return _image_from_array(payload)
-    if isinstance(payload, Image.Image):
-        return _to_rgb(payload)
     try:
+        if isinstance(payload, Image.Image):
+            return _to_rgb(payload)
         with Image.open(io.BytesIO(payload) if isinstance(payload, bytes) else os.fspath(payload)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise MediaError(
@@ -93,6 +93,8 @@ def load_audio(payload: Payload) -> tuple[NDArray[np.float32], int]:
             rate = int(file.samplerate)
     except MediaError:
         raise
+    except TypeError as error:
+        raise MediaError(f"Audio must be a path, bytes or (samples, rate); found {describe(payload)}.") from error
     except (soundfile.SoundFileError, RuntimeError):
         samples, rate = _audio_by_ffmpeg(payload)
     if samples.shape[1] == 0:
@@ -130,8 +132,7 @@ def payload_key(kind: str, payload: Payload) -> bytes:
         except StoreError as error:
             raise MediaError(str(error)) from error
     else:
-        _update(digest, np.asarray(payload))
-        digest.update(str(getattr(payload, "mode", "")).encode())
+        _update(digest, np.asarray(load_image(payload) if kind == "image" else payload))
     return digest.digest()
 
 
@@ -157,7 +158,7 @@ def _to_rgb(image: Image) -> Image:
 
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
+        top = 65535.0 if image.mode.startswith("I;16") or values.max(initial=0.0) > 255 else 255.0
         return Image.fromarray((values * (255.0 / top)).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = image.convert("RGBA")

@@ -88,7 +88,11 @@ class Missing(BaseModel):
         """Read the form of a configuration file: ratios by modality beside the options, `{image: 0.95, stratify: true}`."""
         if value is None:
             return cls()
-        return value if isinstance(value, Missing) else cls(**dict(value))
+        if isinstance(value, Missing):
+            return value
+        if not isinstance(value, Mapping):
+            raise MissingnessError(f"missing= must name its modalities, such as Missing(image=0.95); found {value!r}.")
+        return cls(**dict(value))
 
     @property
     def mechanism(self) -> str:

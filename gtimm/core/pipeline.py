@@ -135,8 +135,8 @@ class Pipeline:
         """Do everything of `fit` up to the training itself: masks, generation, embedding. `adopt` takes the trained run back."""
         from gtimm.core.training import Run
 
-        if train.labels is None:
-            raise DataError("Training data needs labels.")
+        if train.labels is None or (val is not None and val.labels is None):
+            raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
         data = train.with_missing(missing, self.seed) if missing is not None else train
         self.classes, self.columns = data.classes, data.columns
         modalities = self._chosen(data)

@@ -120,6 +120,7 @@ class Pool:
                 and f"members are outside 0..{len(self.items) - 1}"
             )
             or (self.weights is not None and len(self.weights) != len(self.members) and "weights and members differ in length")
+            or (self.weights is not None and not np.all(self.weights >= 0) and "weights are negative or NaN")
         )
         if bad:
             raise PluginError(f"An imputer made an invalid Pool: {bad}.")

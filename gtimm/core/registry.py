@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from gtimm.core.errors import ConfigError, PluginError, did_you_mean
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OURS = "gtimm"
+BASES = {
+    "imputers": "gtimm.core.imputer:Imputer",
+    "backbones": "gtimm.core.backbone:Backbone",
+    "fusion": "gtimm.core.fusion:Fusion",
+    "prompts": "gtimm.core.prompts:Prompts",
+    "balance": "gtimm.core.plugin:Plugin",
+    "datasets": "gtimm.core.dataset:DatasetLoader",
+    "engines": "gtimm.core.engine:Engine",
+}
 
 
 @dataclass(frozen=True)
@@ -56,18 +66,26 @@ class Registry(Mapping[str, Entry], Generic[T]):
 
     Args:
         group: the part of the entry-point group after `gtimm.`, such as `"imputers"`.
-        base: class that every entry must derive from; `None` skips the check.
+        base: class that every entry must derive from, or its `module:Class`, imported when first needed; `None` skips the check.
         points: entry points to read instead of the installed ones (tests).
     """
 
-    def __init__(self, group: str, base: type[T] | None = None, points: list[EntryPoint] | None = None) -> None:
+    def __init__(self, group: str, base: type[T] | str | None = None, points: list[EntryPoint] | None = None) -> None:
         self.group = group
-        self.base = base
+        self._base = base
         self._entries: dict[str, list[Entry]] = {}
         self._loaded: dict[str, type[T]] = {}
         self._warned: set[str] = set()
         for point in entry_points(group=f"gtimm.{group}") if points is None else points:
             self._entries.setdefault(point.name, []).append(Entry(point.name, point))
+
+    @property
+    def base(self) -> type[T] | None:
+        """The class that every entry must derive from."""
+        if isinstance(self._base, str):
+            module, _, name = self._base.partition(":")
+            self._base = cast("type[T]", getattr(import_module(module), name))
+        return self._base
 
     def __getitem__(self, name: str) -> Entry:
         return self._pick(name)
@@ -198,12 +216,9 @@ class Registry(Mapping[str, Entry], Generic[T]):
 @cache
 def registry(group: Group) -> Registry[Any]:
     """Return the registry of a group: imputers, backbones, fusion, prompts, balance, datasets or engines."""
-    from gtimm.core.plugin import Group as Groups
-
-    known = get_args(Groups)
-    if group not in known:
-        raise ConfigError(f"Unknown group {group!r}.{did_you_mean(group, known)} Groups: {', '.join(known)}.")
-    return Registry(group, _base(group))
+    if group not in BASES:
+        raise ConfigError(f"Unknown group {group!r}.{did_you_mean(group, BASES)} Groups: {', '.join(BASES)}.")
+    return Registry(group, BASES[group])
 
 
 def register(kind: Group, name: str, cls: type[Any], *, replace: bool = False) -> None:
@@ -218,33 +233,3 @@ def register(kind: Group, name: str, cls: type[Any], *, replace: bool = False) -
     """
     plural = {"imputer": "imputers", "backbone": "backbones", "dataset": "datasets", "engine": "engines", "prompt": "prompts"}
     registry(cast("Group", plural.get(kind, kind))).register(name, cls, replace=replace)
-
-
-def _base(group: str) -> type[Any]:
-    if group == "imputers":
-        from gtimm.core.imputer import Imputer
-
-        return Imputer
-    if group == "backbones":
-        from gtimm.core.backbone import Backbone
-
-        return Backbone
-    if group == "fusion":
-        from gtimm.core.fusion import Fusion
-
-        return Fusion
-    if group == "prompts":
-        from gtimm.core.prompts import Prompts
-
-        return Prompts
-    if group == "engines":
-        from gtimm.core.engine import Engine
-
-        return Engine
-    if group == "datasets":
-        from gtimm.core.dataset import DatasetLoader
-
-        return DatasetLoader
-    from gtimm.core.plugin import Plugin
-
-    return Plugin

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILES = ("pipeline.json", "weights.safetensors")
+KEYS = {"config", "seed", "classes", "kinds", "sizes", "columns", "history"}
 
 
 def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
@@ -88,8 +89,12 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
         tensors = load_file(str(source / FILES[1]))
     except Exception as error:
         raise WeightsError(f"{source} is not a saved pipeline ({error}). Give the folder that Pipeline.save made.") from error
-    if meta.get("format") != FORMAT:
-        raise WeightsError(f"{source} has format {meta.get('format')!r}; this version reads {FORMAT}. Update gtimm or save it again.")
+    version = meta.get("format") if isinstance(meta, dict) else None
+    if version != FORMAT or KEYS - meta.keys():
+        raise WeightsError(
+            f"{source / FILES[0]} has format {version!r} and lacks {sorted(KEYS - set(meta or ()))}; this version reads {FORMAT}. "
+            "Update gtimm or save it again."
+        )
     pipeline = Pipeline(**meta["config"], seed=meta["seed"], **options)
     pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]

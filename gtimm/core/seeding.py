@@ -37,5 +37,5 @@ def torch_seeded(seed: int, *names: object) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed(seed, *names))
+        torch.default_generator.manual_seed(stable_seed(seed, *names))
         yield

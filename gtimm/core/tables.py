@@ -120,7 +120,7 @@ def read_folder(
             cells = found.setdefault((path.parent.name, path.stem), {})
             if modality in cells:
                 raise DataError(f"{path} and {cells[modality]} have one stem in one class; rename one.")
-            cells[modality] = path.read_text(encoding="utf-8") if named.kind == "text" else str(path)
+            cells[modality] = _read_text(path, unreadable) if named.kind == "text" else str(path)
     rows = [{"label": label, **cells} for (label, _), cells in sorted(found.items())]
     frame = pd.DataFrame(rows, columns=["label", *modalities], dtype=object)
     return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or base.name)
@@ -143,6 +143,15 @@ def _resolve(cell: Payload, row: int, modality: str, root: str | os.PathLike[str
     if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
         raise DataError(f"Row {row}, modality {modality!r}: {os.fspath(cell)!r} leads out of {os.fspath(root)!r}.")
     return str(check_path(path, row, modality))
+
+
+def _read_text(path: Path, unreadable: str) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if unreadable == "missing":
+            return None
+        raise DataError(f"{path} cannot be read as UTF-8 text: {error}. Replace it, or pass unreadable='missing'.") from error
 
 
 def _text(cell: Payload, row: int, modality: str) -> str | None:

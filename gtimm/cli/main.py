@@ -1,0 +1,125 @@
+"""`gtimm`: the command line. Exit code 2 for what the user can mend, 1 for a fault of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="gtimm",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Learn from multi-modal data with missing modalities: fill the gaps, train, see whether it helped.",
+    epilog="Start with: [bold]gtimm demo[/bold]",
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")]
+Store = Annotated[
+    Path | None, typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+) -> None:
+    """Learn from multi-modal data with missing modalities: fill the gaps, train, see whether it helped."""
+    if version:
+        from gtimm import __version__
+
+        typer.echo(f"gtimm {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Examples: [bold]gtimm demo[/bold]; [bold]gtimm demo -o runs/demo --seeds 5 --speech recordings/[/bold]")
+def demo(
+    out: Out = Path("runs/demo"),
+    seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 5,
+    speech: Annotated[
+        Path | None, typer.Option(help="Folder of real spoken digits, {digit}_{speaker}_{index}.wav, instead of synthetic ones.")
+    ] = None,
+    store: Store = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if the verdict does not hold.")] = False,
+) -> None:
+    """Fill missing images by a real diffusion pipeline, train, and show on real handwriting whether it helped."""
+    from gtimm.cli.tables import print_results, progress_line
+    from gtimm.experiments.demo import run_demo
+
+    with progress_line("demo") as say:
+        results = run_demo(out, seeds=seeds, speech=str(speech) if speech else None, store=store, say=say)
+    print_results(results, out)
+    if strict and not results["verdict"]["holds"]:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: [bold]gtimm run experiment.yaml -o runs/first[/bold]")
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
+    out: Out,
+    store: Store = None,
+) -> None:
+    """Train and score a configuration over its seeds."""
+    from gtimm.cli.tables import print_results, progress_line
+    from gtimm.core.config import read_yaml
+    from gtimm.core.errors import ConfigError
+
+    plain = read_yaml(config)
+    with progress_line("run") as say:
+        if "experiment" not in plain:
+            from gtimm.experiments.run import run_config
+
+            results = run_config(config, out, store=store, say=say)
+        elif plain.pop("experiment") == "demo":
+            from gtimm.experiments.demo import run_demo
+
+            if unknown := set(plain) - {"seeds", "speech"}:
+                raise ConfigError(f"The demo has no field {sorted(unknown)[0]!r}. Fields: seeds, speech.")
+            results = run_demo(out, store=store, say=say, **plain)
+        else:
+            raise ConfigError("experiment: only 'demo' is known; leave the field out for a run of your own.")
+    print_results(results, out)
+
+
+@app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")
+def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List strategies: name, kind and origin, from package metadata alone."""
+    from gtimm.cli.tables import print_plugins
+
+    print_plugins(as_json)
+
+
+@app.command(epilog="Example: [bold]gtimm check[/bold]")
+def check(store: Store = None) -> None:
+    """Say what works on this machine, what is missing, and where it comes from."""
+    from gtimm.cli.checks import print_checks
+
+    if not print_checks(store):
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run the command line."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    try:
+        app()
+    except Exception as error:
+        if not _is_ours(error):
+            raise
+        print(f"gtimm: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _is_ours(error: Any) -> bool:
+    errors = sys.modules.get("gtimm.core.errors")
+    return errors is not None and isinstance(error, errors.GtimmError)
+
+
+if __name__ == "__main__":
+    main()

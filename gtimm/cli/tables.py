@@ -1,0 +1,84 @@
+"""What the command line prints: progress, result tables, plug-ins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@contextmanager
+def progress_line(title: str) -> Iterator[Callable[[str], None]]:
+    """Print each step on standard error, with the seconds since the start."""
+    import time
+    import warnings
+
+    console, began = Console(stderr=True, highlight=False), time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {title}: {line}")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        yield say
+    for text in dict.fromkeys(str(w.message) for w in caught if w.category is RuntimeWarning):
+        console.print(f"[yellow]note[/yellow]  {text}")
+
+
+def print_results(results: dict[str, Any], folder: Path) -> None:
+    """Print one table for each setting, then the verdict and where the files are."""
+    console = Console()
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in results["rows"]:
+        groups.setdefault(_setting(row), []).append(row)
+    for title, rows in groups.items():
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for name in ("method", "budget", "metric"):
+            table.add_column(name)
+        for name in ("mean", "95% interval", "std"):
+            table.add_column(name, justify="right")
+        for row in rows:
+            interval = "" if row["ci_low"] is None else f"{row['ci_low']:.1%} to {row['ci_high']:.1%}"
+            budget = "" if row["budget"] is None else str(row["budget"])
+            table.add_row(row["method"], budget, row["metric"], f"{row['mean']:.1%}", interval, f"{row['std']:.1%}")
+        console.print(table)
+    for note in results.get("notes", []):
+        console.print(f"- {note}", highlight=False)
+    if verdict := results.get("verdict"):
+        console.print(f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {verdict['sentence']}", highlight=False)
+    made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
+    console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
+
+
+def print_plugins(as_json: bool) -> None:
+    """Print every registered strategy."""
+    from gtimm.core.registry import BASES, registry
+
+    found = [
+        {"group": group, "name": name, "distribution": entry.distribution, "version": entry.version, "target": entry.target}
+        for group in BASES
+        for name, entry in registry(group).view.items()
+    ]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table()
+    for name in ("group", "name", "from", "class"):
+        table.add_column(name)
+    for entry in found:
+        table.add_row(entry["group"], entry["name"], f"{entry['distribution']} {entry['version']}".strip(), entry["target"])
+    Console().print(table)
+
+
+def _setting(row: dict[str, Any]) -> str:
+    def ratios(missing: dict[str, float]) -> str:
+        return ", ".join(f"{name} {ratio:.0%}" for name, ratio in missing.items())
+
+    train, test = ratios(row["missing_train"]), ratios(row["missing_test"])
+    how = f"missing in training: {train} ({row['mechanism']})" if train else "complete training data"
+    return f"{row['dataset']} | {how}" + (f" | missing at test: {test}" if test else "")

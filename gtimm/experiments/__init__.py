@@ -1,0 +1,1 @@
+"""Experiments: methods by name, run over seeds, with intervals."""

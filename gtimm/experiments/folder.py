@@ -1,0 +1,66 @@
+"""Run folders: `config.yaml`, `results.json`, `log.jsonl`, `report.html`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from gtimm.core.errors import ConfigError, StoreError
+from gtimm.core.files import whole_file, write_json
+
+SCHEMA_VERSION = 1
+PACKAGES = ("gtimm", "torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scikit-learn")
+
+
+class RunFolder:
+    """A folder of one run, made at once; refuses a folder that holds anything but a run."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if self.path.exists() and (
+            not self.path.is_dir() or (any(self.path.iterdir()) and not (self.path / "config.yaml").is_file())
+        ):
+            raise ConfigError(f"{self.path} exists and is not a run folder; choose another with -o.")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot make {self.path}: {error.strerror}. Choose another folder with -o.") from error
+
+    def config(self, config: dict[str, Any]) -> None:
+        """Write `config.yaml`, which runs again as it is."""
+        import yaml
+
+        with whole_file(self.path / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append a line to `log.jsonl`."""
+        line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields}, ensure_ascii=False)
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def results(self, results: dict[str, Any]) -> Path:
+        """Write `results.json` and return its path."""
+        path = self.path / "results.json"
+        write_json(path, {"schema_version": SCHEMA_VERSION, **results})
+        return path
+
+
+def environment() -> dict[str, str]:
+    """Return versions and machine, for `results.json`."""
+    import torch
+
+    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    found["device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    found["command"] = " ".join(["gtimm", *sys.argv[1:]]) if sys.argv else ""
+    return found

@@ -1,0 +1,112 @@
+"""Methods by name: the paper's comparison set and our baselines, as options of a Pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gtimm.core.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to learn from data in which a target modality is missing.
+
+    Attributes:
+        name: as in results.
+        says: one line for people.
+        target: whether the target modality is used.
+        others: whether the other modalities are used.
+        complete_rows: trains only on rows that have everything used.
+        complete_data: trains on data without simulated missingness (an upper reference).
+        imputer: what fills training gaps; `"generator"` stands for the generator at hand.
+        eval_imputer: what fills gaps at test.
+        dropout: modality dropout, at the rate of the test missing ratio.
+    """
+
+    name: str
+    says: str
+    target: bool = True
+    others: bool = True
+    complete_rows: bool = False
+    complete_data: bool = False
+    imputer: str | Mapping[str, Any] = "zero"
+    eval_imputer: str | Mapping[str, Any] = "zero"
+    dropout: bool = False
+
+    @property
+    def generates(self) -> bool:
+        """Whether the method needs a generator."""
+        return self.imputer == "generator"
+
+    def options(
+        self, modalities: tuple[str, ...], target: str, generator: Mapping[str, Any] | None = None, rate: float = 0.5
+    ) -> dict[str, Any]:
+        """Return `Pipeline` options.
+
+        Args:
+            modalities: of the data.
+            target: the modality that is missing.
+            generator: the generator's spec, for methods that generate.
+            rate: dropout rate, for methods that drop.
+
+        Raises:
+            ConfigError: a generator is needed and none was given.
+        """
+        if self.generates and generator is None:
+            raise ConfigError(f"Method {self.name!r} needs a generator; give one, such as 'stable-diffusion'.")
+        imputer: Any = dict(generator or {}) if self.generates else self.imputer
+        options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": self.eval_imputer}
+        if not (self.target and self.others):
+            chosen = [m for m in modalities if (m == target) == self.target]
+            options["modalities"] = chosen
+            options["imputer"] = imputer if self.target else "zero"
+        if self.complete_rows:
+            options["rows"] = "complete"
+        if self.dropout:
+            options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": "late"}
+        return options
+
+
+BLACK: Mapping[str, Any] = {"name": "zero", "level": "payload"}
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("multimodal", "complete data, all modalities", complete_data=True),
+        Method("visual-only", "complete data, only the target modality", others=False, complete_data=True),
+        Method("audio-only", "only the modalities that are never missing", target=False),
+        Method("low-resource-visual", "only the target modality, on the rows that have it", others=False, complete_rows=True),
+        Method("low-resource-multimodal", "all modalities, on complete rows", complete_rows=True),
+        Method("zero-fill", "gaps are zero embeddings"),
+        Method("zero-fill-payload", "gaps are black images, silence, empty text", imputer=BLACK, eval_imputer=BLACK),
+        Method("mean-fill", "gaps are the mean embedding", imputer="mean"),
+        Method("class-mean", "gaps are the class's mean embedding", imputer="class-mean"),
+        Method("hot-deck", "gaps are real items of the same class from those left", imputer="hot-deck"),
+        Method("gti-mm", "gaps are generated from the class name (the paper)", imputer="generator"),
+        Method("mm-dropout", "complete data with modality dropout", complete_data=True, dropout=True),
+        Method("gti-mm-dropout", "generated fills with modality dropout (the paper)", imputer="generator", dropout=True),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """Return a method by name; raises `ConfigError` with the nearest name."""
+    if name not in METHODS:
+        raise ConfigError(f"Unknown method {name!r}.{did_you_mean(name, METHODS)} Known: {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One cell of an experiment, without seed: what is missing where, and the budget."""
+
+    dataset: str
+    method: str
+    mechanism: str = "random"
+    missing_train: Mapping[str, float] = field(default_factory=dict)
+    missing_test: Mapping[str, float] = field(default_factory=dict)
+    budget: int | None = None
