@@ -73,9 +73,7 @@ class Backbone(Plugin, ABC):
         self.check_kind(kind)
         return self.prepare(kind, payload)
 
-    def embed(
-        self, payloads: Mapping[str, Sequence[Payload]], *, device: str = "cpu", batch_size: int = 64
-    ) -> dict[str, Tensor]:
+    def embed(self, payloads: Mapping[str, Sequence[Payload]], *, device: str = "cpu", batch_size: int = 64) -> dict[str, Tensor]:
         """Embed payloads by kind, `{"image": [paths], "text": [strings]}`, to `{kind: (n, dim)}` float32 tensors on the CPU."""
         import torch
 

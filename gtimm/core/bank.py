@@ -174,7 +174,11 @@ def _mend(plan: Plan, generator: Generator) -> None:
     log = plan.folder / LOG
     found = [line + "\n" for line in log.read_text("utf-8", "replace").split("\n") if line] if log.is_file() else []
     whole = {name: line for line in found if (name := _file_name(line))}
-    lost = [i for i in range(len(plan.keys)) if plan.path(i).relative_to(plan.folder).as_posix() not in whole and plan.path(i).is_file()]
+    lost = [
+        i
+        for i in range(len(plan.keys))
+        if plan.path(i).relative_to(plan.folder).as_posix() not in whole and plan.path(i).is_file()
+    ]
     if lost or len(whole) < len(found):
         with whole_file(log) as temporary:
             temporary.write_text("".join([*whole.values(), *(_line(plan, i, generator) for i in lost)]), encoding="utf-8")

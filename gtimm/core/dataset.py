@@ -31,7 +31,9 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ConfigError(f"Unknown kind {self.kind!r} of column {self.name!r}.{did_you_mean(self.kind, KINDS)} Kinds: {KINDS}.")
+            raise ConfigError(
+                f"Unknown kind {self.kind!r} of column {self.name!r}.{did_you_mean(self.kind, KINDS)} Kinds: {KINDS}."
+            )
 
 
 @dataclass
@@ -167,7 +169,7 @@ class MultimodalDataset:
     def present(self, modality: str) -> Bool:
         """Return (rows,) bool, True where the payload is there and not sealed."""
         modality = self._modality(modality)
-        return cast("Bool", self._natural[modality] & ~self._sealed[modality])
+        return self._natural[modality] & ~self._sealed[modality]
 
     def sealed(self, modality: str) -> Bool:
         """Return (rows,) bool, True where simulated missingness hides a payload that the data has."""
@@ -264,7 +266,8 @@ class _Picked(Sequence[Payload]):
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Payload:
-        return self.values[int(self.rows[index])]
+        value: Payload = self.values[int(self.rows[index])]
+        return value
 
 
 @dataclass(frozen=True)
@@ -304,7 +307,7 @@ def modality_kind(modality: str, kind: str | None) -> Kind:
             f"What kind of modality is {modality!r}? Its name is no kind ({', '.join(KINDS)}), so say it: "
             f"Column(..., kind='image'), or kinds={{{modality!r}: 'image'}}."
         )
-    return cast("Kind", found)
+    return found
 
 
 def encode_labels(
@@ -365,6 +368,8 @@ def _check(data: MultimodalDataset) -> None:
     if data.labels is not None:
         lengths["labels"] = len(data.labels)
     if len(set(lengths.values())) > 1:
-        raise DataError(f"Unequal lengths: {', '.join(f'{m} {n}' for m, n in lengths.items())}. Every modality needs one entry a row.")
+        raise DataError(
+            f"Unequal lengths: {', '.join(f'{m} {n}' for m, n in lengths.items())}. Every modality needs one entry a row."
+        )
     if len(data) == 0:
         raise DataError(f"{data.name!r} has no rows.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from gtimm.core.plugin import Plugin
+from gtimm.core.plugin import Info, Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +47,10 @@ class Fusion(Plugin, ABC):
         ...                 return self.out(x[self.name])
         ...         return Linear()
     """
+
+    def capabilities(self) -> Info:
+        """Return `info`, or what these options make of it: a fusion around another answers for the inner one."""
+        return self.info
 
     def hide(self, modalities: tuple[str, ...], u: Tensor) -> Tensor | None:
         """Choose what modality dropout hides in training; the trainer puts the evaluation fill in its place.

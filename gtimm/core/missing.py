@@ -68,8 +68,9 @@ class Missing(BaseModel):
         allow_empty: bool = False,
         **modalities: float,
     ) -> None:
-        if "ratios" in modalities and isinstance(modalities["ratios"], Mapping):
-            ratios = modalities.pop("ratios")
+        if isinstance(named := modalities.get("ratios"), Mapping):  # pydantic's own form
+            ratios = named
+            del modalities["ratios"]
         merged: dict[str, float] = {}
         for name, value in {**(ratios or {}), **modalities}.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not 0 <= value <= 1:
@@ -80,7 +81,9 @@ class Missing(BaseModel):
         if on not in (None, "label"):
             raise MissingnessError(f"on= must be 'label' or None; found {on!r}.")
         if on is not None and stratify:
-            raise MissingnessError("stratify=True keeps every class in proportion and on='label' takes whole classes; choose one.")
+            raise MissingnessError(
+                "stratify=True keeps every class in proportion and on='label' takes whole classes; choose one."
+            )
         super().__init__(ratios=merged, stratify=stratify, on=on, seed=seed, allow_empty=allow_empty)
 
     @classmethod

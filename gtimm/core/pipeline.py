@@ -110,9 +110,13 @@ class Pipeline:
             return TrainOptions(**dict(self._train_options or {}))
         except ValidationError as error:
             first = error.errors()[0]
-            raise ConfigError(f"train option {'.'.join(map(str, first['loc']))}: {first['msg']} (found {first['input']!r}).") from error
+            raise ConfigError(
+                f"train option {'.'.join(map(str, first['loc']))}: {first['msg']} (found {first['input']!r})."
+            ) from error
 
-    def fit(self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None) -> Pipeline:
+    def fit(
+        self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None
+    ) -> Pipeline:
         """Train on data with holes.
 
         Args:
@@ -144,7 +148,9 @@ class Pipeline:
         if self.rows == "complete":
             complete = np.logical_and.reduce([data.present(m) for m in modalities])
             if not complete.any():
-                raise DataError(f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on.")
+                raise DataError(
+                    f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on."
+                )
             data = data.subset(complete)
         filler = self._filler()
         before = dict(filler.workspace.counters)
@@ -206,7 +212,8 @@ class Pipeline:
 
     def predict(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.str_]:
         """Return (rows,) the most probable class names; arguments as for `predict_proba`."""
-        return np.array(self.classes)[self.predict_proba(data, root).argmax(1)]
+        names: NDArray[np.str_] = np.array(self.classes)[self.predict_proba(data, root).argmax(1)]
+        return names
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Save weights (safetensors) and configuration (JSON) to a folder; prediction needs no training data."""
@@ -243,7 +250,7 @@ class Pipeline:
     @property
     def depth(self) -> Depth:
         """Depth of the features that the fusion needs."""
-        return self.fusion.info.depths[0]
+        return self.fusion.capabilities().depths[0]
 
     def _check(self) -> None:
         name = type(self.fusion).__name__
@@ -255,10 +262,14 @@ class Pipeline:
                 )
         for imputer in [*self._imputers.values(), *self._eval_imputers.values()]:
             if imputer is not None and self.depth not in imputer.serves():
-                raise IncompatibleError(f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}.")
+                raise IncompatibleError(
+                    f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}."
+                )
         for backbone in self._backbones.values():
             if self.depth not in backbone.info.depths:
-                raise IncompatibleError(f"{name} needs {self.depth!r} features, and {type(backbone).__name__} gives only {backbone.info.depths}.")
+                raise IncompatibleError(
+                    f"{name} needs {self.depth!r} features, and {type(backbone).__name__} gives only {backbone.info.depths}."
+                )
         self.train_options  # noqa: B018 - validates
 
     def _chosen(self, data: MultimodalDataset) -> tuple[str, ...]:
@@ -268,7 +279,12 @@ class Pipeline:
         for m in chosen:
             _pick(self._backbones, m, required=True).check_kind(data.kind(m))
             imputer = _pick(self._imputers, m)
-            if imputer is not None and imputer.info.kinds and data.kind(m) not in imputer.info.kinds and not data.present(m).all():
+            if (
+                imputer is not None
+                and imputer.info.kinds
+                and data.kind(m) not in imputer.info.kinds
+                and not data.present(m).all()
+            ):
                 raise IncompatibleError(
                     f"{type(imputer).__name__} fills {', '.join(imputer.info.kinds)}, but {m!r} ({data.kind(m)}) has holes too. Give "
                     f"imputers by modality, such as imputer={{..., {m!r}: 'zero'}}."
@@ -280,7 +296,7 @@ class Pipeline:
 
         backbones = {m: _pick(self._backbones, m, required=True) for m in self.kinds}
         workspace = open_workspace(self.store, self.device)
-        return Filler(workspace, backbones, self.depth, self.engine, self.generate, self.fusion.info.accepts_absent)
+        return Filler(workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent)
 
     def _same_form(self, data: MultimodalDataset) -> None:
         for m, kind in self.kinds.items():

@@ -113,7 +113,9 @@ class Pool:
             or (self.start[0] != 0 and "start does not begin at 0")
             or (np.any(np.diff(self.start) < 0) and "start descends")
             or (self.start[-1] != len(self.members) and f"start ends at {self.start[-1]}, not at {len(self.members)} members")
-            or (len(self.group) and (self.group.max() >= groups or self.group.min() < -1) and f"group is outside -1..{groups - 1}")
+            or (
+                len(self.group) and (self.group.max() >= groups or self.group.min() < -1) and f"group is outside -1..{groups - 1}"
+            )
             or (
                 len(self.members)
                 and (self.members.min() < 0 or self.members.max() >= len(self.items))
@@ -204,7 +206,11 @@ class Pool:
         group[rows] = len(self.start) - 1
         weights = None if self.weights is None else np.append(self.weights, np.float32(1))
         return replace(
-            self, group=group, start=np.append(self.start, self.start[-1] + 1), members=np.append(self.members, item), weights=weights
+            self,
+            group=group,
+            start=np.append(self.start, self.start[-1] + 1),
+            members=np.append(self.members, item),
+            weights=weights,
         )
 
     def used(self, rows: NDArray[Any]) -> NDArray[np.int64]:

@@ -90,18 +90,19 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     except Exception as error:
         raise WeightsError(f"{source} is not a saved pipeline ({error}). Give the folder that Pipeline.save made.") from error
     version = meta.get("format") if isinstance(meta, dict) else None
-    if version != FORMAT or KEYS - meta.keys():
-        raise WeightsError(
-            f"{source / FILES[0]} has format {version!r} and lacks {sorted(KEYS - set(meta or ()))}; this version reads {FORMAT}. "
-            "Update gtimm or save it again."
-        )
+    if version != FORMAT:
+        raise WeightsError(f"{source} has format {version!r}; this version reads {FORMAT}. Update gtimm or save it again.")
+    if lacking := KEYS - meta.keys():
+        raise WeightsError(f"{source / FILES[0]} lacks {', '.join(sorted(lacking))}; it is damaged. Save the pipeline again.")
     pipeline = Pipeline(**meta["config"], seed=meta["seed"], **options)
     pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         if part == "state":
-            modality = next(m for m in sorted(pipeline.kinds, key=len, reverse=True) if rest.startswith(f"{m}."))
+            modality = next((m for m in sorted(pipeline.kinds, key=len, reverse=True) if rest.startswith(f"{m}.")), None)
+            if modality is None:
+                raise WeightsError(f"{source / FILES[1]} does not fit {FILES[0]}: {name!r} belongs to none of its modalities.")
             pipeline._states.setdefault(modality, {})[rest[len(modality) + 1 :]] = value.numpy()
     with torch_seeded(0, "load"):
         head = pipeline.fusion.build(meta["sizes"], len(pipeline.classes), None)

@@ -105,7 +105,9 @@ def read_folder(
     if modalities is None:
         modalities = {p.name: p.name for p in sorted(base.iterdir()) if p.is_dir() and p.name in EXTENSIONS}
     if not modalities:
-        raise DataError(f"{base} has no folder named after a kind ({', '.join(EXTENSIONS)}); name them: modalities={{'image': 'photos'}}.")
+        raise DataError(
+            f"{base} has no folder named after a kind ({', '.join(EXTENSIONS)}); name them: modalities={{'image': 'photos'}}."
+        )
     found: dict[tuple[str, str], dict[str, Any]] = {}
     columns: dict[str, Column] = {}
     for modality, column in modalities.items():

@@ -112,7 +112,7 @@ def train(runs: Sequence[Run]) -> None:
     """
     groups: dict[tuple[object, ...], list[Run]] = {}
     for position, run in enumerate(runs):
-        alone = () if run.fusion.info.stackable else (position,)
+        alone = () if run.fusion.capabilities().stackable else (position,)
         groups.setdefault(run.signature() + alone, []).append(run)
     for group in groups.values():
         for chunk in _chunks(group):
@@ -224,7 +224,7 @@ def _train_stack(runs: list[Run]) -> None:
     def forward(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
         return cast("Tensor", functional_call(skeleton, (w, b), (x, f, o)))
 
-    stacked = vmap(forward, randomness="error") if runs[0].fusion.info.stackable else _one_by_one(forward)
+    stacked = vmap(forward, randomness="error") if runs[0].fusion.capabilities().stackable else _one_by_one(forward)
     optimiser = torch.optim.AdamW(list(weights.values()), lr=options.lr, weight_decay=options.weight_decay, foreach=True)
     tables = _Tables([run.train for run in runs])
     labels = torch.stack([torch.from_numpy(cast("I64", run.train.labels)) for run in runs])
@@ -242,7 +242,7 @@ def _train_stack(runs: list[Run]) -> None:
                 out.flatten(0, 1), labels.gather(1, chosen).flatten(), reduction="none"
             ).view(chosen.shape)
             optimiser.zero_grad(set_to_none=True)
-            losses.mean(1).sum().backward()
+            losses.mean(1).sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += losses.detach().sum(1)
         _check_finite(runs, total, epoch)
@@ -332,7 +332,7 @@ def _one_by_one(forward: _Stacked) -> _Stacked:
         ]
         return torch.stack(outs)
 
-    return cast("_Stacked", run)
+    return run
 
 
 def _check_finite(runs: list[Run], total: Tensor, epoch: int) -> None:

@@ -42,6 +42,16 @@ class DropoutFusion(Fusion):
                 raise ValueError(f"a dropout rate must be in 0..1, found {value}")
         return rate
 
+    @field_validator("base")
+    @classmethod
+    def _known_base(cls, base: str | dict[str, Any]) -> str | dict[str, Any]:
+        registry("fusion").create(base)
+        return base
+
+    def capabilities(self) -> Info:
+        """Return the inner fusion's."""
+        return self._inner().capabilities()
+
     def rates(self, modalities: tuple[str, ...]) -> list[float]:
         """Return the rate of each of these modalities."""
         if isinstance(self.rate, dict):
@@ -55,4 +65,7 @@ class DropoutFusion(Fusion):
 
     def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
         """Return the inner fusion's head."""
-        return cast("Fusion", registry("fusion").create(self.base)).build(sizes, classes, encoder)
+        return self._inner().build(sizes, classes, encoder)
+
+    def _inner(self) -> Fusion:
+        return cast("Fusion", registry("fusion").create(self.base))

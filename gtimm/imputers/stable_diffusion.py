@@ -71,10 +71,18 @@ class StableDiffusion(Generator):
             raise ValueError("dtype must be float32, float16 or bfloat16")
         return dtype
 
+    @field_validator("prompts")
+    @classmethod
+    def _known_prompts(cls, prompts: str | dict[str, Any]) -> str | dict[str, Any]:
+        registry("prompts").create(prompts)
+        return prompts
+
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return `per_class` requests for each class."""
         if view.kind(target) != "image":
-            raise IncompatibleError(f"{type(self).__name__} makes images; {target!r} is {view.kind(target)}. Use another imputer for it.")
+            raise IncompatibleError(
+                f"{type(self).__name__} makes images; {target!r} is {view.kind(target)}. Use another imputer for it."
+            )
         assert view.labels is not None
         strategy = cast("Prompts", registry("prompts").create(self.prompts))
         requests, owner = plan_requests(strategy, view.classes, "image", self.per_class, self.guidance, self.seed)
