@@ -1,0 +1,39 @@
+"""One thread, a store folder for each test, and the toy strategies by name."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from toys import ToyBackbone, ToyGenerator, calls
+
+import gtimm
+
+torch.set_num_threads(1)
+settings.register_profile(
+    "gtimm", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("gtimm")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _toys() -> None:
+    gtimm.register("backbones", "toy", ToyBackbone, replace=True)
+    gtimm.register("imputers", "toy-generator", ToyGenerator, replace=True)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store folder of this test."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("GTIMM_HOME", str(folder))
+    calls.clear()
+    return folder

@@ -1,0 +1,294 @@
+"""Payloads decode in every form that users bring; what cannot be decoded is named."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from gtimm.core import media
+from gtimm.core.errors import MediaError
+from gtimm.core.media import load_audio, load_image, load_text, payload_key
+
+RATE = 16_000
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=options.pop("format", "PNG"), **options)
+    return buffer.getvalue()
+
+
+def pixel(payload: Any, place: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
+    found = load_image(payload)
+    assert found.mode == "RGB"
+    value = found.getpixel(place)
+    assert isinstance(value, tuple)
+    return value
+
+
+def tone(seconds: float = 0.5, hertz: float = 440.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(RATE * seconds)) / RATE)).astype(np.float32)
+
+
+def video(path: Path, sound: bool) -> Path:
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=10)
+        pictures.width = pictures.height = 16
+        pictures.pix_fmt = "yuv420p"
+        track = container.add_stream("aac", rate=RATE, layout="mono") if sound else None
+        for index in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), 40 * index, np.uint8), format="rgb24")
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode())
+        if track is not None:
+            samples = tone(1.0)
+            for begin in range(0, len(samples), 1024):
+                part = av.AudioFrame.from_ndarray(samples[None, begin : begin + 1024], format="fltp", layout="mono")
+                part.sample_rate, part.pts, part.time_base = RATE, begin, Fraction(1, RATE)
+                container.mux(track.encode(part))
+            container.mux(track.encode())
+    return path
+
+
+def test_path_bytes_array_and_picture_are_one_image(tmp_path: Path) -> None:
+    array = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    image = Image.fromarray(array)
+    image.save(tmp_path / "a.png")
+    for payload in (tmp_path / "a.png", str(tmp_path / "a.png"), png(image), array, image):
+        np.testing.assert_array_equal(np.asarray(load_image(payload)), array)
+
+
+def test_the_exif_tag_turns_the_image() -> None:
+    image = Image.new("RGB", (4, 2), "black")
+    image.putpixel((0, 0), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = load_image(png(image, exif=exif))
+    assert found.size == (2, 4)
+    assert found.getpixel((1, 0)) == (255, 0, 0)
+
+
+def test_alpha_is_laid_over_black() -> None:
+    assert pixel(png(Image.new("RGBA", (2, 2), (200, 100, 50, 128)))) == (100, 50, 25)
+    assert pixel(png(Image.new("LA", (2, 2), (200, 0)))) == (0, 0, 0)
+    assert pixel(np.full((2, 2, 4), (200, 100, 50, 0), np.uint8)) == (0, 0, 0)
+    paletted = Image.new("P", (2, 2), 1)
+    paletted.putpalette([0, 0, 0, 255, 255, 255])
+    assert pixel(png(paletted, transparency=1)) == (0, 0, 0)
+    assert pixel(png(paletted)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("top", [65535, 200])
+def test_sixteen_bits_scale_to_eight(top: int) -> None:
+    image = Image.fromarray(np.full((2, 2), top, np.uint16))
+    expected = top * 255 // 65535
+    assert pixel(png(image)) == (expected,) * 3
+
+
+def test_grey_binary_and_cmyk_become_rgb() -> None:
+    assert pixel(png(Image.new("L", (2, 2), 77))) == (77, 77, 77)
+    assert pixel(png(Image.new("1", (2, 2), 1))) == (255, 255, 255)
+    assert pixel(np.full((2, 2), 9, np.uint8)) == (9, 9, 9)
+    assert pixel(np.full((2, 2, 1), 9, np.uint8)) == (9, 9, 9)
+    red, green, blue = pixel(png(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), format="JPEG"))
+    assert red > 200
+    assert green < 60
+    assert blue < 60
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP"])
+def test_an_animation_gives_its_first_frame(form: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    red, green, _ = pixel(png(frames[0], format=form, save_all=True, append_images=frames[1:], duration=100))
+    assert red > 240
+    assert green < 20
+
+
+def test_an_image_that_is_too_large_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MAX_PIXELS", 15)
+    with pytest.raises(MediaError, match="4x4 pixels, more than 15"):
+        load_image(png(Image.new("RGB", (4, 4))))
+    assert load_image(png(Image.new("RGB", (5, 3)))).size == (5, 3)
+
+
+def test_a_decompression_bomb_is_refused() -> None:
+    header = bytearray(png(Image.new("1", (8, 8))))
+    header[16:24] = (60_000).to_bytes(4, "big") * 2
+    import zlib
+
+    header[29:33] = zlib.crc32(bytes(header[12:29])).to_bytes(4, "big")
+    with pytest.raises(MediaError, match="60000x60000|exceeds limit"):
+        load_image(bytes(header))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.png").write_bytes(content)
+    with pytest.raises(MediaError, match=r"bad\.png"):
+        load_image(tmp_path / "bad.png")
+    with pytest.raises(MediaError, match=f"{len(content)} bytes"):
+        load_image(content)
+
+
+def test_a_truncated_image_is_refused_in_any_form(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    (tmp_path / "cut.png").write_bytes(png(Image.fromarray(noise))[:2000])
+    with pytest.raises(MediaError, match=r"cut\.png"):
+        load_image(tmp_path / "cut.png")
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        load_image(Image.open(tmp_path / "cut.png"))
+
+
+def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"gone\.png.*does not exist"):
+        load_image(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4, 3), np.float32), np.zeros((3, 4, 4, 4), np.uint8), np.zeros((3, 5, 5), np.uint8), np.zeros((0, 4, 3), np.uint8), 3],
+)
+def test_arrays_of_another_form_are_refused(array: Any) -> None:
+    with pytest.raises(MediaError, match=r"[Ii]mage"):
+        load_image(array)
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
+def test_sound_files_decode_to_channels_by_samples(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"tone.{form.lower()}"
+    stereo = np.stack([tone(), -0.5 * tone()])
+    soundfile.write(path, stereo.T, RATE, format=form)
+    for payload in (path, path.read_bytes()):
+        samples, rate = load_audio(payload)
+        assert rate == RATE
+        assert samples.dtype == np.float32
+        assert samples.shape[0] == 2
+        middle = slice(2000, 6000)
+        if form in ("WAV", "FLAC"):
+            np.testing.assert_allclose(samples[:, middle], stereo[:, middle], atol=1e-3)
+        else:
+            assert np.abs(samples[0, middle]).max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_mono_and_stereo_arrays_keep_their_channels() -> None:
+    assert load_audio((tone(), RATE))[0].shape == (1, 8000)
+    assert load_audio((np.stack([tone(), tone()]), RATE))[0].shape == (2, 8000)
+    samples, rate = load_audio(([0.0, 0.5], 8000))
+    assert (samples.tolist(), rate) == ([[0.0, 0.5]], 8000)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
+def test_integers_of_full_range_become_minus_one_to_one(dtype: Any) -> None:
+    info = np.iinfo(dtype)
+    samples, _ = load_audio((np.array([info.min, 0, info.max], dtype), RATE))
+    np.testing.assert_allclose(samples[0], [-1, 0, 1], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        (np.zeros((8, 2)), RATE),
+        (np.zeros(0), RATE),
+        (np.zeros(4), 0),
+        (np.zeros((1, 2, 4)), RATE),
+        (np.array([0.0, np.nan]), RATE),
+        (np.zeros(4, np.uint8), RATE),
+        (np.zeros(4),),
+        3,
+        None,
+    ],
+    ids=["transposed", "empty", "no rate", "3-d", "nan", "unsigned", "no pair", "number", "none"],
+)
+def test_sound_of_another_form_is_refused(payload: Any) -> None:
+    with pytest.raises(MediaError, match="Audio"):
+        load_audio(payload)
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound at all" * 20])
+def test_what_is_no_sound_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.wav").write_bytes(content)
+    with pytest.raises(MediaError, match=r"bad\.wav"):
+        load_audio(tmp_path / "bad.wav")
+    with pytest.raises(MediaError, match=r"gone\.wav.*does not exist"):
+        load_audio(tmp_path / "gone.wav")
+
+
+def test_a_sound_file_without_samples_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), RATE)
+    with pytest.raises(MediaError, match="holds no samples"):
+        load_audio(tmp_path / "empty.wav")
+
+
+def test_sound_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", tone(2.0), RATE)
+    film = video(tmp_path / "long.mp4", sound=True)
+    monkeypatch.setattr(media, "MAX_SECONDS", 0.5)
+    for path in (tmp_path / "long.wav", film):
+        with pytest.raises(MediaError, match="longer than"):
+            load_audio(path)
+
+
+def test_the_sound_track_of_a_video_is_read(tmp_path: Path) -> None:
+    path = video(tmp_path / "film.mp4", sound=True)
+    for payload in (path, path.read_bytes()):
+        samples, rate = load_audio(payload)
+        assert rate == RATE
+        assert samples.shape[0] == 1
+        assert samples.shape[1] == pytest.approx(RATE, rel=0.15)
+        spectrum = np.abs(np.fft.rfft(samples[0, 2000:14000]))
+        assert spectrum.argmax() * RATE / 12000 == pytest.approx(440, abs=3)
+
+
+def test_a_video_without_sound_track_says_so(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"silent\.mp4.*no sound track"):
+        load_audio(video(tmp_path / "silent.mp4", sound=False))
+
+
+def test_text_is_a_string() -> None:
+    assert load_text("hello") == "hello"
+    with pytest.raises(MediaError, match="must be a string"):
+        load_text(b"hello")
+
+
+def test_equal_content_has_one_key_and_other_content_another(tmp_path: Path) -> None:
+    for name, content in (("a", b"same"), ("b", b"same"), ("c", b"else")):
+        (tmp_path / name).write_bytes(content)
+    assert payload_key("image", tmp_path / "a") == payload_key("image", str(tmp_path / "b"))
+    assert payload_key("image", tmp_path / "a") != payload_key("image", tmp_path / "c")
+    assert payload_key("image", tmp_path / "a") != payload_key("audio", tmp_path / "a")
+    assert payload_key("text", "a") == payload_key("text", "a") != payload_key("text", "b")
+    assert len(payload_key("text", "lone \ud800 surrogate")) == 16
+    with pytest.raises(MediaError, match="cannot be read"):
+        payload_key("image", tmp_path / "gone")
+
+
+def test_a_file_that_changed_has_another_key(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    before = payload_key("image", path)
+    path.write_bytes(b"twice")
+    assert payload_key("image", path) != before
+
+
+def test_arrays_are_known_by_shape_type_and_content() -> None:
+    base = np.arange(6, dtype=np.float32)
+    keys = [payload_key("vector", a) for a in (base, base.reshape(2, 3), base.astype(np.float64), base + 1)]
+    keys += [payload_key("audio", (base, 8000)), payload_key("audio", (base, 16000))]
+    assert len(set(keys)) == 6
+    assert payload_key("vector", base[::-1][::-1]) == keys[0]
+
+
+def test_pictures_of_one_index_and_two_palettes_have_two_keys() -> None:
+    one, two = Image.new("P", (2, 2), 0), Image.new("P", (2, 2), 0)
+    one.putpalette([255, 0, 0])
+    two.putpalette([0, 255, 0])
+    assert payload_key("image", one) != payload_key("image", two)
+    assert payload_key("image", one) == payload_key("image", one.copy())
