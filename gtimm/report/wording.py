@@ -1,0 +1,73 @@
+"""Numbers and settings in words: percent with one decimal, missing ratios, durations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_PLURAL = {"image": "images", "text": "texts", "video": "videos"}
+_HOW = {"random": "at random", "stratified": "evenly in every class", "classes": "as whole classes"}
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as percent with one decimal; an en dash for None."""
+    return "–" if value is None else f"{100 * value:.1f}%"
+
+
+def points(value: float | None) -> str:
+    """Return a difference of fractions in signed percentage points, with a true minus."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def interval(pair: tuple[float, float] | None, *, difference: bool = False) -> str:
+    """Return both ends of an interval; an en dash for None."""
+    if pair is None:
+        return "–"
+    return f"{points(pair[0])} to {points(pair[1])}" if difference else f"{percent(pair[0])} to {percent(pair[1])}"
+
+
+def plural(modality: str) -> str:
+    """Return what the items of a modality are called."""
+    return _PLURAL.get(modality, modality)
+
+
+def ratios(missing: Mapping[str, float]) -> str:
+    """Return missing ratios, as in `95% of images, 5% of audio`; `none` if nothing is missing."""
+    return ", ".join(f"{100 * share:.4g}% of {plural(name)}" for name, share in missing.items()) or "none"
+
+
+def mechanism(name: str) -> str:
+    """Return how the missing ones were chosen."""
+    return _HOW.get(name, f"by {name}")
+
+
+def setting(missing: Mapping[str, float], how: str) -> str:
+    """Return a way of training, as in `95% of images missing at random`."""
+    return f"{ratios(missing)} missing {mechanism(how)}" if missing else "nothing missing in training"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as `1.2 s`, `2 min 10 s` or `1 h 5 min`; an en dash for None."""
+    if seconds is None:
+        return "–"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def sentence(text: str) -> str:
+    """Return the text with its first letter large."""
+    return text[:1].upper() + text[1:]
+
+
+def plain(value: Any) -> str:
+    """Return any JSON value as text, lists and mappings in a row."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+    return ", ".join(plain(item) for item in value) if isinstance(value, list) else str(value)
