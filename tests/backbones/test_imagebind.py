@@ -101,9 +101,7 @@ def test_names_and_shapes_are_those_of_the_published_model() -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
 @pytest.mark.parametrize("seconds", [0.001, 0.02, 0.5, 3.0])
-def test_sound_of_any_rate_and_length(
-    backbone: ImageBind, encoder: ImageBindEncoder, rate: int, seconds: float
-) -> None:
+def test_sound_of_any_rate_and_length(backbone: ImageBind, encoder: ImageBindEncoder, rate: int, seconds: float) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, max(1, int(rate * seconds)))).astype(np.float32)
     for payload in ((noise, rate), (np.zeros_like(noise), rate), (noise[0], rate)):
         prepared = backbone.preprocess("audio", payload)
@@ -183,7 +181,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(WEIGHTS.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="cannot read"):
         ImageBind.from_files(tmp_path / "cut.safetensors", CONFIG).open()
-    with pytest.raises(WeightsError, match="imagebind_huge.pth"):
+    with pytest.raises(WeightsError, match=r"imagebind_huge\.pth"):
         ImageBind().open()
 
 

@@ -86,8 +86,8 @@ class TextTokens(nn.Module):
         self.register_buffer("mask", torch.full((length, length), float("-inf")).triu(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, context) -> (n, context, width)."""
-        out: Tensor = self.token_embedding(x) + self.pos_embed
+        """(n, t) -> (n, t, width), t at most the context."""
+        out: Tensor = self.token_embedding(x) + self.pos_embed[:, : x.shape[1]]
         return out
 
 
@@ -135,9 +135,7 @@ class ImageBindModel(nn.Module):
         for kind in kinds:
             sizes, branch = config.trunk(kind), BRANCH_OF[kind]
             width = sizes.embed_dim
-            trunks[branch] = Trunk(
-                width, sizes.num_blocks, sizes.num_heads, bias_kv=kind == "audio", pre_norm=kind == "image"
-            )
+            trunks[branch] = Trunk(width, sizes.num_blocks, sizes.num_heads, bias_kv=kind == "audio", pre_norm=kind == "image")
             scales[branch] = nn.Identity()
             if isinstance(sizes, TextConfig):
                 preprocessors[branch] = TextTokens(sizes)
@@ -163,8 +161,10 @@ class ImageBindModel(nn.Module):
         trunk = self._trunk(kind)
         if kind == "text":
             mask = self.get_buffer(f"modality_preprocessors.{branch}.mask")
-            tokens = trunk(self.modality_preprocessors[branch](batch), mask)
             end = batch.argmax(dim=1)  # the end token has the largest id
+            batch = batch[:, : int(end.max()) + 1]  # attention is causal: nothing behind the end is ever read
+            mask = mask[: batch.shape[1], : batch.shape[1]]
+            tokens = trunk(self.modality_preprocessors[branch](batch), mask)
             return prompts.collapse(trunk.last, tokens, end, mask.eq(0)[end])
         items = len(batch)
         tokens = trunk(self.modality_preprocessors[branch](batch.flatten(0, 1) if kind == "audio" else batch))

@@ -100,20 +100,20 @@ def log_mel(wave: Tensor, rate: int, bins: int) -> Tensor:
     """Kaldi's filter-bank features with a Hann window, without dither and energy: torchaudio's `kaldi.fbank`, but faster.
 
     Args:
-        wave: (samples,), at least one frame of 25 ms.
+        wave: (..., samples), at least one frame of 25 ms.
         rate: Hz.
         bins: mel bins.
 
     Returns:
-        (frames, bins) natural logarithms of mel energies.
+        (..., frames, bins) natural logarithms of mel energies.
     """
     length, shift = round(FRAME_LENGTH * rate), round(FRAME_SHIFT * rate)
     window, banks = _filters(rate, bins)
-    frames = wave.unfold(0, length, shift)
-    frames = frames - frames.mean(dim=1, keepdim=True)
-    before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+    frames = wave.unfold(-1, length, shift)
+    frames = frames - frames.mean(dim=-1, keepdim=True)
+    before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     spectrum = torch.fft.rfft((frames - PREEMPHASIS * before) * window, n=_padded(length)).abs().square()
-    energies: Tensor = spectrum[:, :-1] @ banks
+    energies: Tensor = spectrum[..., :-1] @ banks
     return energies.clamp_min(torch.finfo(torch.float32).eps).log()
 
 
