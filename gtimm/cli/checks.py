@@ -61,7 +61,14 @@ def _embedded() -> list[tuple[str, str, str, str]]:
     rows = []
     for folder, file in wanted.items():
         there = (assets / folder / file).is_file()
-        rows.append((f"embedded {folder}", "ok" if there else "missing", "there" if there else "missing", "" if there else "reinstall gtimm"))
+        rows.append(
+            (
+                f"embedded {folder}",
+                "ok" if there else "missing",
+                "there" if there else "missing",
+                "" if there else "reinstall gtimm",
+            )
+        )
     return rows
 
 

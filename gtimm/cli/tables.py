@@ -50,7 +50,10 @@ def print_results(results: dict[str, Any], folder: Path) -> None:
     for note in results.get("notes", []):
         console.print(f"- {note}", highlight=False)
     if verdict := results.get("verdict"):
-        console.print(f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {verdict['sentence']}", highlight=False)
+        console.print(
+            f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {verdict['sentence']}",
+            highlight=False,
+        )
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
     console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
 

@@ -152,7 +152,7 @@ def _given_splits(whole: MultimodalDataset, frame: Any, column: str) -> Splits:
     parts = {name: (frame[column] == name).to_numpy() for name in ("train", "val", "test")}
     if lacking := [name for name, mask in parts.items() if not mask.any()]:
         raise ConfigError(f"Column {column!r} must hold 'train', 'val' and 'test'; it has no {', '.join(lacking)}.")
-    return Splits(*(whole.subset(mask) for mask in parts.values()), facts={"name": whole.name})
+    return Splits(whole.subset(parts["train"]), whole.subset(parts["val"]), whole.subset(parts["test"]), {"name": whole.name})
 
 
 def make_splits(whole: MultimodalDataset, val: float = DEFAULT_VAL, test: float = DEFAULT_TEST, seed: int = 0) -> Splits:
@@ -172,7 +172,9 @@ def make_splits(whole: MultimodalDataset, val: float = DEFAULT_VAL, test: float 
     parts = []
     for share in (test, val):
         count = max(round(share * len(whole)), 1)
-        alike = labels[rest] if min(np.bincount(labels[rest])[np.unique(labels[rest])]) > 1 and count >= len(whole.classes) else None
+        alike = (
+            labels[rest] if min(np.bincount(labels[rest])[np.unique(labels[rest])]) > 1 and count >= len(whole.classes) else None
+        )
         rest, part = train_test_split(rest, test_size=count, random_state=seed, stratify=alike)
         parts.append(whole.subset(np.sort(part)))
     return Splits(whole.subset(np.sort(rest)), parts[1], parts[0], facts={"name": whole.name})

@@ -16,7 +16,5 @@ class Engine(Plugin, ABC):
     """Runs batches on workers. Write `run`."""
 
     @abstractmethod
-    def run(
-        self, make_worker: Callable[[], Callable[[Batch], Result]], batches: Sequence[Batch]
-    ) -> Iterator[tuple[int, Result]]:
+    def run(self, make_worker: Callable[[], Callable[[Batch], Result]], batches: Sequence[Batch]) -> Iterator[tuple[int, Result]]:
         """Yield `(index of the batch, result)` as batches finish, in any order; each batch exactly once."""

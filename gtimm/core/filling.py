@@ -140,7 +140,9 @@ class Filler:
         if isinstance(items, Features):
             size = backbone.size(kind, self.depth)
             if items.values.ndim != 2 or items.values.shape[1] != size:
-                raise PluginError(f"{type(imputer).__name__} made features of shape {items.values.shape}; {modality!r} needs (items, {size}).")
+                raise PluginError(
+                    f"{type(imputer).__name__} made features of shape {items.values.shape}; {modality!r} needs (items, {size})."
+                )
             if not np.isfinite(items.values[used]).all():
                 raise PluginError(f"{type(imputer).__name__} made features for {modality!r} that are not finite.")
             return items.values[used].astype(np.float32, copy=False)

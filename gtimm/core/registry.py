@@ -157,9 +157,7 @@ class Registry(Mapping[str, Entry], Generic[T]):
                 raise ConfigError(f"A strategy in {self.group!r} needs a 'name'; found {dict(spec)!r}.")
             return self.get(name)(**options)
         if self.base is not None and not isinstance(spec, self.base):
-            raise ConfigError(
-                f"Expected a name, a mapping with 'name', or a {self.base.__name__}; found {type(spec).__name__}."
-            )
+            raise ConfigError(f"Expected a name, a mapping with 'name', or a {self.base.__name__}; found {type(spec).__name__}.")
         return spec
 
     def spec(self, plugin: Any) -> dict[str, Any]:

@@ -16,9 +16,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.functional import cross_entropy, embedding
 
 from gtimm.core.errors import GtimmError
-from gtimm.core.seeding import stream, torch_seeded
+from gtimm.core.seeding import stream, torch_seeded, torch_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     I64 = NDArray[np.int64]
 
-STACK_BYTES = 1 << 30
+STACK_BYTES = 1 << 28
+SMALL_STEP = 1 << 27  # multiplications; below it a second thread costs more than it brings, many times more on a busy machine
 
 
 class TrainOptions(BaseModel):
@@ -215,6 +217,12 @@ def _build(run: Run) -> Head:
 
 
 def _train_stack(runs: list[Run]) -> None:
+    width = sum(runs[0].sizes.values()) * runs[0].classes
+    with torch_threads(1 if len(runs) * runs[0].options.batch_size * width < SMALL_STEP else None):
+        _train_together(runs)
+
+
+def _train_together(runs: list[Run]) -> None:
     options, rows = runs[0].options, len(runs[0].train)
     epochs = options.epochs or 15
     heads = [_build(run) for run in runs]
@@ -224,7 +232,7 @@ def _train_stack(runs: list[Run]) -> None:
     def forward(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
         return cast("Tensor", functional_call(skeleton, (w, b), (x, f, o)))
 
-    stacked = vmap(forward, randomness="error") if runs[0].fusion.capabilities().stackable else _one_by_one(forward)
+    stacked = _stacked(forward) if runs[0].fusion.capabilities().stackable else _one_by_one(forward)
     optimiser = torch.optim.AdamW(list(weights.values()), lr=options.lr, weight_decay=options.weight_decay, foreach=True)
     tables = _Tables([run.train for run in runs])
     labels = torch.stack([torch.from_numpy(cast("I64", run.train.labels)) for run in runs])
@@ -235,10 +243,10 @@ def _train_stack(runs: list[Run]) -> None:
         total = torch.zeros(len(runs))
         for begin in range(0, rows, options.batch_size):
             chosen = order[:, begin : begin + options.batch_size]
-            x = {m: tables.values[m][places[m].gather(1, chosen)] for m in tables.modalities}
+            x = {m: embedding(places[m].gather(1, chosen), tables.values[m]) for m in tables.modalities}
             each = torch.arange(len(runs))[:, None]
             out = stacked(weights, buffers, x, filled[each, chosen], observed[each, chosen])
-            losses = torch.nn.functional.cross_entropy(
+            losses = cross_entropy(
                 out.flatten(0, 1), labels.gather(1, chosen).flatten(), reduction="none"
             ).view(chosen.shape)
             optimiser.zero_grad(set_to_none=True)
@@ -283,6 +291,8 @@ class _Judge:
             self.places = {m: torch.stack([p[0][m] for p in placed]) for m in self.tables.modalities}
             self.filled = torch.stack([p[1] for p in placed])
             self.observed = torch.stack([p[2] for p in placed])
+            if all(torch.equal(value, value[:1].expand_as(value)) for value in self.places.values()):
+                self.places = {m: value[0] for m, value in self.places.items()}  # one set of features serves all
             self.labels = torch.stack([torch.from_numpy(cast("I64", val.labels)) for val in vals])
         for run in runs:
             run.history = []
@@ -296,7 +306,7 @@ class _Judge:
             with torch.no_grad():
                 for begin in range(0, self.labels.shape[1], 2048):
                     chosen = slice(begin, begin + 2048)
-                    x = {m: self.tables.values[m][self.places[m][:, chosen]] for m in self.tables.modalities}
+                    x = {m: embedding(self.places[m][..., chosen], self.tables.values[m]) for m in self.tables.modalities}
                     out = stacked(weights, buffers, x, self.filled[:, chosen], self.observed[:, chosen])
                     right += (out.argmax(2) == self.labels[:, chosen]).sum(1)
             score = right / self.labels.shape[1]
@@ -322,6 +332,16 @@ class _Judge:
 
 class _Stacked(Protocol):
     def __call__(self, w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor: ...
+
+
+def _stacked(forward: _Stacked) -> _Stacked:
+    """Run all heads at once; features (rows, size) without a run dimension are shared by all."""
+
+    def run(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
+        shared = next(iter(x.values())).dim() == 2
+        return vmap(forward, in_dims=(0, 0, None if shared else 0, 0, 0), randomness="error")(w, b, x, f, o)
+
+    return run
 
 
 def _one_by_one(forward: _Stacked) -> _Stacked:

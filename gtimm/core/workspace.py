@@ -97,7 +97,9 @@ class Workspace:
             table = self.store(backbone, kind, depth).get(keys)
             bad = np.flatnonzero(~np.isfinite(table).all(1))
             if len(bad):
-                raise DataError(f"Row {rows[bad[0]]}: the embedding of {modality!r} is not finite ({len(bad)} rows). Check its payload.")
+                raise DataError(
+                    f"Row {rows[bad[0]]}: the embedding of {modality!r} is not finite ({len(bad)} rows). Check its payload."
+                )
             index = np.full(len(data), -1, np.int64)
             index[rows] = np.arange(len(rows))
             memo[key] = (table, index)

@@ -177,7 +177,7 @@ def _splits(
     for split, (images, labels, heard) in parts.items():
         random = stream(options.seed, "noise", name, split)
         sounds = [_noisy(recordings[i], options.noise_db, random) for i in heard]
-        payloads = {"image": [np.repeat(image[:, :, None], 3, axis=2) for image in images], "audio": sounds}
+        payloads: dict[str, list[Any]] = {"image": [np.repeat(image[:, :, None], 3, axis=2) for image in images], "audio": sounds}
         made[split] = MultimodalDataset(
             payloads, {"image": "image", "audio": "audio"}, labels, about["classes"], name=f"{name}/{split}"
         )

@@ -10,9 +10,7 @@ from gtimm.core.engine import Batch, Engine, Result
 class LocalEngine(Engine):
     """Runs batches one after another in this process; the worker is made for the first."""
 
-    def run(
-        self, make_worker: Callable[[], Callable[[Batch], Result]], batches: Sequence[Batch]
-    ) -> Iterator[tuple[int, Result]]:
+    def run(self, make_worker: Callable[[], Callable[[Batch], Result]], batches: Sequence[Batch]) -> Iterator[tuple[int, Result]]:
         """Yield results in order."""
         if batches:
             worker = make_worker()

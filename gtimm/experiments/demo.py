@@ -115,7 +115,11 @@ def _compare(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]
         if ours.method == "gti-mm" and ours.budget == BUDGETS[-1]:
             for other in cells:
                 its = other.setting
-                alike = (its.mechanism, its.missing_train, its.missing_test) == (ours.mechanism, ours.missing_train, ours.missing_test)
+                alike = (its.mechanism, its.missing_train, its.missing_test) == (
+                    ours.mechanism,
+                    ours.missing_train,
+                    ours.missing_test,
+                )
                 if alike and its.method in FILLS:
                     found.append(compare_cells(cell, other, bootstrap))
     return found

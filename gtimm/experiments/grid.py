@@ -54,12 +54,15 @@ class Grid:
         """Return a cell for each setting, in order. Runs of equal shape train as one stacked problem."""
         from gtimm.core import training
 
-        jobs = []
-        for setting in settings:
-            self.say(f"{setting.dataset}: preparing {setting.method}" + (f" ({setting.budget} a class)" if setting.budget else ""))
-            for seed in self.seeds:
-                pipe = self._pipeline(setting, seed)
-                jobs.append((setting, pipe, pipe.prepare(self._train(setting, seed), self.data.val)))
+        found: dict[int, Any] = {}
+        for which in sorted(range(len(settings)), key=lambda i: -(settings[i].budget or 0)):  # the largest bank holds the others
+            setting = settings[which]
+            self.say(
+                f"{setting.dataset}: preparing {setting.method}" + (f" ({setting.budget} a class)" if setting.budget else "")
+            )
+            pipes = [self._pipeline(setting, seed) for seed in self.seeds]
+            found[which] = [(setting, pipe, pipe.prepare(self._train(setting, pipe.seed), self.data.val)) for pipe in pipes]
+        jobs = [job for which in range(len(settings)) for job in found[which]]
         self.say(f"training {len(jobs)} heads")
         began = time.perf_counter()
         training.train([run for _, _, run in jobs])

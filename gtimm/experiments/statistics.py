@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Bootstrap:
         self._rows = (counts / rows).astype(np.float32)
         self._seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
 
-    def interval(self, values: NDArray[np.floating]) -> Interval:
+    def interval(self, values: NDArray[Any]) -> Interval:
         """Return the interval of the mean of values (seeds, rows): right or wrong, or a difference of two methods."""
         values = np.asarray(values, np.float32)
         means = ((self._rows @ values.T) * self._seeds).sum(1)

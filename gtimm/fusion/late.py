@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -35,10 +34,12 @@ class _Late(Head):
         super().__init__()
         self.names = list(sizes)
         width = sum(sizes.values())
-        self.layers: nn.Module = (
-            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, classes)) if hidden else nn.Linear(width, classes)
-        )
+        self.sizes = list(sizes.values())
+        self.first = nn.Linear(width, hidden or classes)
+        self.last = nn.Linear(hidden, classes) if hidden else None
 
     def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
-        out: Tensor = self.layers(torch.cat([x[name] for name in self.names], dim=-1))
-        return out
+        # The first layer on the concatenation, part by part: nothing is copied together.
+        parts = self.first.weight.split(self.sizes, dim=-1)
+        out = self.first.bias + sum(x[name] @ part.mT for name, part in zip(self.names, parts, strict=True))
+        return out if self.last is None else cast("Tensor", self.last(out.relu()))

@@ -62,7 +62,9 @@ class MeanFill(Imputer):
     def fit(self, train: View, target: str) -> State:
         """Return `mean` (dim,)."""
         there = train.features(target)[train.present(target)]
-        return {"mean": there.mean(0, dtype=np.float64).astype(np.float32) if len(there) else np.zeros(train.dim(target), np.float32)}
+        return {
+            "mean": there.mean(0, dtype=np.float64).astype(np.float32) if len(there) else np.zeros(train.dim(target), np.float32)
+        }
 
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return one item for every row."""

@@ -17,6 +17,7 @@ from gtimm.core.plugin import Info
 from gtimm.core.pool import Pool, Requests
 from gtimm.core.prompts import Prompts, plan_requests
 from gtimm.core.registry import registry
+from gtimm.core.seeding import torch_threads
 
 if TYPE_CHECKING:
     from gtimm.core.imputer import State, View
@@ -106,11 +107,7 @@ class StableDiffusion(Generator):
         encoded: dict[str, tuple[Any, Any]] = {}
 
         def make(batch: Sequence[Request]) -> list[Payload | Failure]:
-            import torch
-
-            threads = torch.get_num_threads()
-            torch.set_num_threads(self.threads)
-            try:
+            with torch_threads(self.threads):
                 items: list[Payload | Failure] = [Failure("not made")] * len(batch)
                 for guidance in sorted({request.guidance for request in batch}):
                     images = self._batch(pipeline, batch, guidance, encoded, device)
@@ -118,14 +115,13 @@ class StableDiffusion(Generator):
                         if request.guidance == guidance:
                             items[place] = images[place]
                 return items
-            finally:
-                torch.set_num_threads(threads)
 
         return make
 
     def _load(self, device: str) -> Any:
         import torch
         from diffusers import AutoPipelineForText2Image
+        from safetensors import SafetensorError
 
         folder = Path(self.model)
         if folder.is_dir():
@@ -137,7 +133,7 @@ class StableDiffusion(Generator):
                 use_safetensors=True,
                 torch_dtype=getattr(torch, self.dtype),
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise WeightsError(
                 f"The pipeline {self.model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
                 "or the id of a hub repository that this machine can reach."
@@ -207,6 +203,8 @@ def check_folder(folder: Path) -> None:
         parts = json.loads(index.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WeightsError(f"{index} is not JSON: {error}.") from error
+    if not isinstance(parts, dict):
+        raise WeightsError(f"{index} does not name the parts of a pipeline. Download the folder again.")
     for name in parts:
         tokenizer = folder / name
         if not name.startswith("tokenizer") or parts[name] == [None, None]:
