@@ -109,9 +109,7 @@ def vectors(rows: int = 60, classes: int = 3, seed: int = 0, noise: float = 1.0,
     parts = {
         m: [np.asarray(codes[i, c] + noise * random.normal(size=4), np.float32) for c in labels] for i, m in enumerate(KINDS)
     }
-    return MultimodalDataset.from_arrays(
-        parts, labels, classes=[f"class {c}" for c in range(classes)], kinds=KINDS, name=name
-    )
+    return MultimodalDataset.from_arrays(parts, labels, classes=[f"class {c}" for c in range(classes)], kinds=KINDS, name=name)
 
 
 def pictures(rows: int = 24, classes: int = 3, seed: int = 0) -> MultimodalDataset:

@@ -25,9 +25,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "hole", [None, float("nan"), np.float32("nan"), np.nan, "", "   ", "\t\n", pd.NA, pd.NaT], ids=repr
-)
+@pytest.mark.parametrize("hole", [None, float("nan"), np.float32("nan"), np.nan, "", "   ", "\t\n", pd.NA, pd.NaT], ids=repr)
 @pytest.mark.parametrize("make", ["arrays", "frame"])
 def test_empty_cells_are_holes(hole: Any, make: str) -> None:
     cells = ["hello", hole]
@@ -136,9 +134,7 @@ def test_rows_outside_are_index_errors() -> None:
 
 def test_frame_paths_are_relative_to_root_and_undecoded(files: Path) -> None:
     frame = pd.DataFrame({"path": ["a.png", "broken.png"], "caption": ["one", "two"], "y": ["u", "v"]}, index=[7, 3])
-    data = MultimodalDataset.from_frame(
-        frame, {"photo": Column("path", kind="image"), "text": "caption"}, label="y", root=files
-    )
+    data = MultimodalDataset.from_frame(frame, {"photo": Column("path", kind="image"), "text": "caption"}, label="y", root=files)
     assert data.kind("photo") == "image"
     assert data.payload("photo", 0) == str(files / "a.png")
     assert data.present("photo").all()

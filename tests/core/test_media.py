@@ -154,7 +154,13 @@ def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 4, 3), np.float32), np.zeros((3, 4, 4, 4), np.uint8), np.zeros((3, 5, 5), np.uint8), np.zeros((0, 4, 3), np.uint8), 3],
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((3, 4, 4, 4), np.uint8),
+        np.zeros((3, 5, 5), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        3,
+    ],
 )
 def test_arrays_of_another_form_are_refused(array: Any) -> None:
     with pytest.raises(MediaError, match=r"[Ii]mage"):

@@ -124,9 +124,7 @@ def test_stratify_takes_every_class_by_one_common_share(sizes: list[int], p: flo
 
 def test_uniform_masks_are_not_stratified() -> None:
     labels = np.repeat(np.arange(20), 5)
-    counts = [
-        np.bincount(labels[Missing(a=0.5).masks(full(100, labels=labels), seed)["a"]], minlength=20) for seed in range(5)
-    ]
+    counts = [np.bincount(labels[Missing(a=0.5).masks(full(100, labels=labels), seed)["a"]], minlength=20) for seed in range(5)]
     assert max(c.max() - c.min() for c in counts) > 1
 
 

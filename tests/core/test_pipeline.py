@@ -77,7 +77,9 @@ def test_features_of_sealed_rows_change_no_result(imputer: str | None, home: Pat
         np.save(path, table)
     assert poisoned == len(hidden) == 30 + 18 + 12
     fresh()
-    assert np.isnan(gtimm.core.workspace.open_workspace(device="cpu").store(ToyBackbone(), "vector", "pooled").get(list(hidden))).all()
+    assert np.isnan(
+        gtimm.core.workspace.open_workspace(device="cpu").store(ToyBackbone(), "vector", "pooled").get(list(hidden))
+    ).all()
     assert len(store)
 
     before = calls["encoded"]
@@ -279,9 +281,9 @@ def test_a_generator_works_where_no_image_is_left_and_makes_each_item_once() -> 
 
 def test_predictions_are_class_names_and_frames_work_without_labels(tmp_path: Path) -> None:
     data = vectors(30, noise=0.1)
-    frame = pd.DataFrame({
-        "l": [data.payload("left", r) for r in range(30)], "r": [data.payload("right", r) for r in range(30)], "y": data.labels
-    })
+    frame = pd.DataFrame(
+        {"l": [data.payload("left", r) for r in range(30)], "r": [data.payload("right", r) for r in range(30)], "y": data.labels}
+    )
     train = MultimodalDataset.from_frame(
         frame, {"left": Column("l", kind="vector"), "right": Column("r", kind="vector")}, "y", classes=data.classes
     )

@@ -69,7 +69,13 @@ class Plain(Fusion):
 
 @pytest.mark.parametrize(
     "fusion",
-    [LateFusion(), LateFusion(hidden=4), ScoreFusion(), DropoutFusion(rate=0.5, modalities=("a", "b")), DropoutFusion(base="score")],
+    [
+        LateFusion(),
+        LateFusion(hidden=4),
+        ScoreFusion(),
+        DropoutFusion(rate=0.5, modalities=("a", "b")),
+        DropoutFusion(base="score"),
+    ],
     ids=repr,
 )
 def test_runs_trained_together_end_where_each_ends_alone(fusion: Fusion) -> None:
