@@ -8,8 +8,8 @@ images are the *generator half* of `mnist_halves`, padded to 32x32 and grey in R
 
     python training/stable_diffusion_tiny.py --mnist build/package --out gtimm/assets/stable-diffusion-tiny
 
-About 25 minutes on one idle CPU thread (the shipped weights took 32 on a busy machine). Seeded; the weights differ in
-the last bits between machines. The folder is written at each checkpoint, so it can be used before the end.
+The shipped weights took 32 minutes on one CPU thread of a busy machine. Seeded; the weights differ in the last bits
+between machines. The folder is written at each checkpoint, so it can be used before the end.
 """
 
 from __future__ import annotations
