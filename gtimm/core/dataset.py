@@ -352,7 +352,8 @@ def is_missing(value: Payload) -> bool:
 
 def _by_position(values: Any) -> Sequence[Payload]:
     """Return payloads that are read by position: a copy of a list or a pandas column, whose own index may be another."""
-    return list(values) if isinstance(values, list) or not isinstance(values, (Sequence, np.ndarray)) else values
+    kept = isinstance(values, (Sequence, np.ndarray)) and not isinstance(values, list)
+    return cast("Sequence[Payload]", values) if kept else list(values)
 
 
 def _present(values: Sequence[Payload]) -> Bool:

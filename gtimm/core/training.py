@@ -345,12 +345,14 @@ def _stacked(forward: _Stacked) -> _Stacked:
 
 
 def _one_by_one(forward: _Stacked) -> _Stacked:
+    """Run the heads in turn; arguments as for `_stacked`."""
+
+    def of(values: dict[str, Tensor], i: int) -> dict[str, Tensor]:
+        return {name: value[i] for name, value in values.items()}
+
     def run(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
-        outs = [
-            forward({k: v[i] for k, v in w.items()}, {k: v[i] for k, v in b.items()}, {k: v[i] for k, v in x.items()}, f[i], o[i])
-            for i in range(len(f))
-        ]
-        return torch.stack(outs)
+        shared = next(iter(x.values())).dim() == 2
+        return torch.stack([forward(of(w, i), of(b, i), x if shared else of(x, i), f[i], o[i]) for i in range(len(f))])
 
     return run
 

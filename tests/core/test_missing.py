@@ -184,7 +184,7 @@ def test_allow_empty_lets_rows_lose_everything() -> None:
 
 @pytest.mark.parametrize("ratio", [-0.01, 1.01, 95, float("nan"), True, "half", None])
 def test_ratio_outside_0_to_1_is_refused(ratio: Any) -> None:
-    with pytest.raises(MissingnessError, match="must be a number in 0..1"):
+    with pytest.raises(MissingnessError, match=r"must be a number in 0\.\.1"):
         Missing(image=ratio)
 
 

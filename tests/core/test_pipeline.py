@@ -131,7 +131,7 @@ def test_evaluation_takes_the_evaluation_imputer_fitted_on_training_rows() -> No
     mean = np.mean([train.payload("left", r) for r in np.flatnonzero(train.present("left"))], axis=0, dtype=np.float64)
     x = torch.tensor(np.concatenate([mean, np.zeros(4)]), dtype=torch.float32)
     w = weights(pipe)
-    expected = torch.softmax(w["layers.weight"] @ x + w["layers.bias"], 0)
+    expected = torch.softmax(w["first.weight"] @ x + w["first.bias"], 0)
     np.testing.assert_allclose(pipe.predict_proba(holes), np.tile(expected, (2, 1)), atol=1e-5)
 
 
@@ -250,7 +250,7 @@ def test_strategies_by_modality(home: Path) -> None:
 def test_one_modality_alone_is_a_baseline() -> None:
     pipe = pipeline(modalities=["right"]).fit(vectors(30), missing={"left": 1.0})
     assert calls["prepared"] == 30
-    assert weights(pipe)["layers.weight"].shape == (3, 4)
+    assert weights(pipe)["first.weight"].shape == (3, 4)
 
 
 def test_complete_rows_only() -> None:

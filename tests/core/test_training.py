@@ -105,7 +105,7 @@ def test_runs_of_unequal_shape_train_in_one_call() -> None:
     assert [len(r.history or ()) for r in mixed] == [6, 2, 6, 6]
     alone = run(seed=1, epochs=2)
     train([alone])
-    torch.testing.assert_close(weights(mixed[1])["layers.weight"], weights(alone)["layers.weight"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weights(mixed[1])["first.weight"], weights(alone)["first.weight"], atol=1e-5, rtol=1e-5)
 
 
 def test_large_stacks_are_cut_to_fit_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,8 +134,8 @@ def test_one_run_equals_a_plain_loop_with_adamw(batch_size: int) -> None:
             nn.functional.cross_entropy(layer(values[rows]), labels[rows]).backward()
             optimiser.step()
         random.random(50), random.random(50), random.random((50, 2), dtype=np.float32)  # two draws and dropout
-    torch.testing.assert_close(weights(found)["layers.weight"], layer.weight.detach(), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(weights(found)["layers.bias"], layer.bias.detach(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(weights(found)["first.weight"], layer.weight.detach(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(weights(found)["first.bias"], layer.bias.detach(), atol=1e-6, rtol=1e-5)
 
 
 def test_the_best_epoch_on_validation_is_kept() -> None:
@@ -171,7 +171,7 @@ def test_other_seeds_differ_in_weights_order_and_draws() -> None:
     one, two = run(seed=0), run(seed=0)
     two.seed = 1
     train([one, two])
-    assert not torch.equal(weights(one)["layers.weight"], weights(two)["layers.weight"])
+    assert not torch.equal(weights(one)["first.weight"], weights(two)["first.weight"])
 
 
 def test_the_same_seed_is_bit_equal() -> None:
