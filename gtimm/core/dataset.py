@@ -220,6 +220,8 @@ class MultimodalDataset:
         if chosen.dtype == bool and chosen.shape != (len(self),):
             raise DataError(f"A mask of shape {chosen.shape} cannot choose among the {len(self)} rows of {self.name!r}.")
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        if not len(chosen):
+            raise DataError(f"A subset of {self.name!r} without rows is no data set.")
         copy = self._copy()
         copy._rows = len(chosen)
         copy.labels = None if self.labels is None else self.labels[chosen]

@@ -53,7 +53,7 @@ def load_image(payload: Payload) -> Image:
         return _image_from_array(payload)
     try:
         if isinstance(payload, Image.Image):
-            return _to_rgb(payload)
+            return _to_rgb(ImageOps.exif_transpose(payload))
         with Image.open(io.BytesIO(payload) if isinstance(payload, bytes) else os.fspath(payload)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise MediaError(

@@ -308,6 +308,9 @@ def test_a_subset_of_cached_keys_keeps_them_straight() -> None:
 def test_a_mask_of_another_length_chooses_nothing() -> None:
     with pytest.raises(DataError, match="cannot choose"):
         vectors(5).subset(np.array([True, False]))
+    for nothing in ([], np.zeros(5, bool)):
+        with pytest.raises(DataError, match="without rows"):
+            vectors(5).subset(nothing)
 
 
 def test_repr_counts_what_is_there() -> None:

@@ -72,9 +72,11 @@ def test_the_exif_tag_turns_the_image() -> None:
     image.putpixel((0, 0), (255, 0, 0))
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = load_image(png(image, exif=exif))
-    assert found.size == (2, 4)
-    assert found.getpixel((1, 0)) == (255, 0, 0)
+    content = png(image, exif=exif)
+    for payload in (content, Image.open(io.BytesIO(content))):
+        found = load_image(payload)
+        assert found.size == (2, 4)
+        assert found.getpixel((1, 0)) == (255, 0, 0)
 
 
 def test_alpha_is_laid_over_black() -> None:

@@ -231,6 +231,14 @@ def test_data_that_does_not_fit_is_refused() -> None:
         pipe.evaluate(vectors(8, classes=4))
 
 
+def test_a_fit_that_fails_leaves_no_model_of_other_data_behind() -> None:
+    pipe = pipeline().fit(vectors(6))
+    with pytest.raises(DataError):
+        pipe.fit(vectors(8, classes=4), vectors(6))
+    with pytest.raises(GtimmError, match="not trained"):
+        pipe.predict(vectors(6))
+
+
 def test_strategies_by_modality(home: Path) -> None:
     data = vectors(20).with_missing({"left": 0.5, "right": 0.5})
     pipe = pipeline(

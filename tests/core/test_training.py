@@ -99,6 +99,23 @@ def test_a_fusion_that_cannot_be_stacked_trains_alike() -> None:
         assert one.history == two.history
 
 
+@pytest.mark.parametrize("fusion", [LateFusion(), ScoreFusion(), Plain()], ids=repr)
+def test_runs_that_share_a_validation_set_end_where_each_ends_alone(fusion: Fusion) -> None:
+    val = holed(40, 9)
+    together, alone = ([run(fusion, seed) for seed in range(3)] for _ in range(2))
+    for found in (*together, *alone):
+        found.val = val
+    train(together)
+    for one, two in zip(together, alone, strict=True):
+        train([two])
+        assert one.history == two.history
+        assert one.best_epoch == two.best_epoch
+        assert one.head is not None
+        right = logits(one.head, val).argmax(1).numpy() == val.labels
+        assert one.history is not None
+        assert right.mean() == pytest.approx(max(one.history))
+
+
 def test_runs_of_unequal_shape_train_in_one_call() -> None:
     mixed = [run(seed=0), run(seed=1, epochs=2), run(ScoreFusion(), 2), run(seed=3, make=whole)]
     train(mixed)
