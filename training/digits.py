@@ -45,8 +45,7 @@ LEVEL = 0.1  # root mean square of each clip
 PEAK = 0.99
 STEP = 64 / 32768  # 10 of 16 bits are used: far below the noise that is added, and half the bytes
 NOTICE = (
-    "Images: real handwriting. Speech: synthetic (espeak-ng), not recordings of people; expect results on human "
-    "speech to differ."
+    "Images: real handwriting. Speech: synthetic (espeak-ng), not recordings of people; expect results on human speech to differ."
 )
 
 

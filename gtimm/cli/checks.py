@@ -48,7 +48,7 @@ def _packages() -> list[tuple[str, str, str, str]]:
 
 
 def _name(requirement: str) -> str:
-    return requirement.split(";")[0].strip().split(">")[0].split("=")[0].split("<")[0].split("[")[0].strip()
+    return requirement.split(";", maxsplit=1)[0].strip().split(">")[0].split("=")[0].split("<")[0].split("[")[0].strip()
 
 
 def _embedded() -> list[tuple[str, str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from gtimm.core.dataset import Column, MultimodalDataset
-from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError
+from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.registry import registry
 from gtimm.core.workspace import open_workspace
@@ -97,6 +98,20 @@ class Pipeline:
         self._states: dict[str, State] = {}
         self._check()
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **options: Any) -> Pipeline:
+        """Make a pipeline from its plain form, as in a configuration file; `options` win over it.
+
+        Raises:
+            ConfigError: an unknown field.
+        """
+        known = list(inspect.signature(cls).parameters)
+        if unknown := [name for name in config if name not in known]:
+            raise ConfigError(
+                f"pipeline has no field {unknown[0]!r}.{did_you_mean(unknown[0], known)} Fields: {', '.join(known)}."
+            )
+        return cls(**{**config, **options})
+
     @property
     def train_options(self) -> TrainOptions:
         """The optimisation options."""
@@ -142,6 +157,7 @@ class Pipeline:
         if train.labels is None or (val is not None and val.labels is None):
             raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
         data = train.with_missing(missing, self.seed) if missing is not None else train
+        self._head = None  # of other classes and modalities, should this fail half-way
         self.classes, self.columns = data.classes, data.columns
         modalities = self._chosen(data)
         self.kinds = {m: data.kind(m) for m in modalities}
@@ -337,4 +353,4 @@ def _pick(found: Mapping[str | None, Any], modality: str, required: bool = False
 
 def _spec(group: Any, found: Mapping[str | None, Any]) -> Any:
     specs = {m: None if one is None else registry(group).spec(one) for m, one in found.items()}
-    return specs[None] if None in specs else specs
+    return specs.get(None, specs)

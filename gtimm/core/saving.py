@@ -94,7 +94,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
         raise WeightsError(f"{source} has format {version!r}; this version reads {FORMAT}. Update gtimm or save it again.")
     if lacking := KEYS - meta.keys():
         raise WeightsError(f"{source / FILES[0]} lacks {', '.join(sorted(lacking))}; it is damaged. Save the pipeline again.")
-    pipeline = Pipeline(**meta["config"], seed=meta["seed"], **options)
+    pipeline = Pipeline.from_config(meta["config"], seed=meta["seed"], **options)
     pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]
     for name, value in tensors.items():

@@ -246,9 +246,7 @@ def _train_together(runs: list[Run]) -> None:
             x = {m: embedding(places[m].gather(1, chosen), tables.values[m]) for m in tables.modalities}
             each = torch.arange(len(runs))[:, None]
             out = stacked(weights, buffers, x, filled[each, chosen], observed[each, chosen])
-            losses = cross_entropy(
-                out.flatten(0, 1), labels.gather(1, chosen).flatten(), reduction="none"
-            ).view(chosen.shape)
+            losses = cross_entropy(out.flatten(0, 1), labels.gather(1, chosen).flatten(), reduction="none").view(chosen.shape)
             optimiser.zero_grad(set_to_none=True)
             losses.mean(1).sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -62,10 +62,9 @@ class Digits(DatasetLoader):
         for split in SPLITS:
             rows = slice(*about["splits"][split])
             labels = table["labels"][rows].astype(np.int64)
-            if self.speech is None:
-                heard = table["clips"][rows].astype(np.int64)
-            else:
-                heard = _assign(labels, recordings, split, self.seed)
+            heard = (
+                table["clips"][rows].astype(np.int64) if self.speech is None else _assign(labels, recordings, split, self.seed)
+            )
             parts[split] = (list(table["images"][rows]), labels, heard)
         return _splits("digits", about, parts, recordings, self, self.speech is None)
 

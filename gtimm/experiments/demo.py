@@ -169,7 +169,8 @@ def _gallery(folder: Path, data: Splits, options: dict[str, Any]) -> list[dict[s
     workspace = open_workspace(options["store"])
     generator = registry("imputers").create({**GENERATOR, "per_class": BUDGETS[-1]})
     pool = generator.pool(DatasetView(data.train, workspace, backbones, "pooled", True), TARGET, {})
-    assert isinstance(pool.items, Requests) and data.train.labels is not None
+    assert isinstance(pool.items, Requests)
+    assert data.train.labels is not None
     plan = workspace.bank.plan(generator, pool.items.values)
     (folder / "gallery").mkdir(exist_ok=True)
     found = []

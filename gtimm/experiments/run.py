@@ -39,7 +39,7 @@ def run_config(
     plain = read_yaml(config) if isinstance(config, (str, Path)) else dict(config)
     parsed = RunConfig.of(plain)
     data = parsed.load_data(base)
-    pipes = [Pipeline(**{**parsed.pipeline, "seed": seed, **({"store": store} if store else {})}) for seed in parsed.seed_list]
+    pipes = [Pipeline.from_config(parsed.pipeline, seed=seed, **({"store": store} if store else {})) for seed in parsed.seed_list]
     folder = RunFolder(out)
     folder.config(_absolute(plain, base))
     folder.log("start", seeds=parsed.seed_list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -40,6 +41,6 @@ class _Late(Head):
 
     def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
         # The first layer on the concatenation, part by part: nothing is copied together.
-        parts = self.first.weight.split(self.sizes, dim=-1)
+        parts = torch.split(self.first.weight, self.sizes, dim=-1)
         out = self.first.bias + sum(x[name] @ part.mT for name, part in zip(self.names, parts, strict=True))
         return out if self.last is None else cast("Tensor", self.last(out.relu()))

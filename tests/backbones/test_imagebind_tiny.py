@@ -50,9 +50,7 @@ def test_no_glyph_is_a_digit(provenance: dict[str, Any]) -> None:
     assert not set(glyphs) & set("oOlI0123456789")
 
 
-def test_no_spoken_word_is_a_digit_or_sounds_like_one(
-    provenance: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_spoken_word_is_a_digit_or_sounds_like_one(provenance: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     words = training_module("words", monkeypatch)
     digits = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "won", "to", "too", "for", "ate"}
     assert digits <= words.DIGIT_SOUNDS
@@ -61,9 +59,7 @@ def test_no_spoken_word_is_a_digit_or_sounds_like_one(
     assert "o" not in provenance["speech"]["words"]
 
 
-def test_no_voice_of_the_evaluation_data_was_heard(
-    provenance: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_voice_of_the_evaluation_data_was_heard(provenance: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     voices = training_module("voices", monkeypatch)
     heard = {voice.partition("+")[2] for voice in provenance["speech"]["voices"]}
     evaluation = {voice.partition("+")[2] for names in voices.DIGITS_VOICES.values() for voice in names}

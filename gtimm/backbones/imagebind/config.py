@@ -5,6 +5,7 @@ to the published model, `imagebind_huge`. A branch that the file does not mentio
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,6 +127,16 @@ def load_config(path: Path | None) -> ImageBindConfig:
     """Reads a config file; None is `imagebind_huge`. Keys that are not sizes (file lists and such) are left alone."""
     if path is None:
         return HUGE
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ConfigError(f"cannot read the ImageBind config {path}: {error}") from error
+    return _read(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _size: int, _mtime: int) -> ImageBindConfig:
+    """Read once: every prepared payload asks for the sizes."""
     try:
         raw: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

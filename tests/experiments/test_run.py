@@ -1,0 +1,141 @@
+"""`gtimm run`: a configuration into a run folder, repeatably."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+import gtimm.core.workspace
+from gtimm.core.errors import ConfigError, DataError, MissingnessError
+from gtimm.experiments.run import run_config
+
+VARIES = ("seconds", "counters", "environment")
+
+
+def table(folder: Path, rows: int = 40) -> dict[str, Any]:
+    """Write a small CSV of images and captions with holes, and return its configuration."""
+    random = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        label = ("red", "blue")[row % 2]
+        colour = (200, 0, 0) if label == "red" else (0, 0, 200)
+        Image.fromarray(np.full((4, 4, 3), colour, np.uint8) + random.integers(0, 9, (4, 4, 3), np.uint8)).save(
+            folder / f"{row}.png"
+        )
+        lines.append({"photo": f"{row}.png" if row % 5 else "", "caption": f"{label} {row}" if row % 7 else "", "kind": label})
+    pd.DataFrame(lines).to_csv(folder / "rows.csv", index=False)
+    modalities = {"image": "photo", "text": "caption"}
+    return {
+        "data": {"frame": "rows.csv", "modalities": modalities, "label": "kind"},
+        "missing": {"image": 0.5},
+        "pipeline": {"backbone": "toy", "imputer": {"image": "toy-generator", "text": "zero"}, "train": {"epochs": 2}},
+        "evaluate": {"missing": {"image": 0.5}},
+        "seeds": 2,
+    }
+
+
+def write(folder: Path, config: dict[str, Any]) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def stable(folder: Path) -> dict[str, Any]:
+    """What results.json holds but for times and machine."""
+    results = json.loads((folder / "results.json").read_text())
+    results = {k: v for k, v in results.items() if k not in VARIES and k != "command"}
+    results["rows"] = [{k: v for k, v in row.items() if k != "seconds"} for row in results["rows"]]
+    return results
+
+
+def test_a_run_folder_has_everything_and_says_what_was_run(tmp_path: Path) -> None:
+    results = run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {"config.yaml", "results.json", "report.html", "log.jsonl"}
+    row = results["rows"][0]
+    assert (row["method"], row["budget"], row["mechanism"]) == ("gti-mm", 3, "random")
+    assert (row["missing_train"], row["missing_test"], row["seeds"]) == ({"image": 0.5}, {"image": 0.5}, 2)
+    assert row["ci_low"] <= row["mean"] <= row["ci_high"]
+    assert {r["metric"] for r in results["rows"]} == {"accuracy", "macro_f1", "top3_accuracy"}
+    assert results["counters"]["generated"] == 6
+    saved = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert saved["schema_version"] == 1
+    assert [json.loads(line)["event"] for line in (tmp_path / "out" / "log.jsonl").open()] == ["start", "scored", "scored", "end"]
+
+
+def test_the_copied_configuration_runs_again_from_anywhere_with_the_same_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_config(write(tmp_path, table(tmp_path)), tmp_path / "one")
+    gtimm.core.workspace._open.cache_clear()
+    monkeypatch.setenv("GTIMM_HOME", str(tmp_path / "other-home"))
+    monkeypatch.chdir("/")
+    run_config(tmp_path / "one" / "config.yaml", tmp_path / "two")
+    assert stable(tmp_path / "one") == stable(tmp_path / "two")
+
+
+def test_a_second_run_embeds_and_generates_nothing(tmp_path: Path) -> None:
+    config = write(tmp_path, table(tmp_path))
+    first = run_config(config, tmp_path / "one")
+    gtimm.core.workspace._open.cache_clear()
+    second = run_config(config, tmp_path / "two")
+    assert first["counters"]["embedded"] > 0
+    assert second["counters"] == {"generated": 0, "embedded": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"dat": 1}, ConfigError, "Did you mean 'data'"),
+        ({"seeds": 0}, ConfigError, "at least one seed"),
+        ({"missing": {"image": 1.5}}, MissingnessError, "0..1"),
+        ({"missing": {"imag": 0.5}}, MissingnessError, "Did you mean 'image'"),
+        ({"missing": {"image": 0.1}}, MissingnessError, "already has"),
+        ({"data": {"frame": "rows.csv", "label": "kind"}}, ConfigError, "modalities"),
+        ({"data": {"frame": "none.csv", "modalities": {"image": "photo"}, "label": "kind"}}, ConfigError, "none.csv"),
+        ({"data": {"frame": "rows.csv", "modalities": {"image": "foto"}, "label": "kind"}}, DataError, "Did you mean 'photo'"),
+        ({"data": "digit"}, ConfigError, "Did you mean 'digits'"),
+        ({"pipeline": {"backbone": "toy", "imputer": "zeros"}}, ConfigError, "Did you mean 'zero'"),
+        ({"pipeline": {"backbone": "toy", "train": {"lr": -1}}}, ConfigError, "lr"),
+        ({"pipeline": {"backbon": "toy"}}, ConfigError, "Did you mean 'backbone'"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_left_behind(
+    tmp_path: Path, change: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    config = {**table(tmp_path), **change}
+    with pytest.raises(error, match=says):
+        run_config(write(tmp_path, config), tmp_path / "out")
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_a_foreign_folder_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="not a run folder"):
+        run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")
+
+
+def test_yaml_that_makes_objects_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil.yaml"
+    path.write_text("data: !!python/object/apply:os.system ['true']\n")
+    with pytest.raises(ConfigError, match="plain YAML"):
+        run_config(path, tmp_path / "out")
+
+
+def test_given_splits_are_kept(tmp_path: Path) -> None:
+    config = table(tmp_path)
+    frame = pd.read_csv(tmp_path / "rows.csv", keep_default_na=False)
+    frame["part"] = ["train"] * 20 + ["val"] * 8 + ["test"] * 12
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    config["data"]["split"] = "part"
+    from gtimm.core.config import RunConfig
+
+    data = RunConfig.of(config).load_data(tmp_path)
+    assert (len(data.train), len(data.val), len(data.test)) == (20, 8, 12)
