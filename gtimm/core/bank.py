@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,7 @@ class Bank:
         return made
 
     def _ask(self, plan: Plan, seconds: float) -> None:
-        if seconds > ASK_ABOVE_SECONDS:
+        if seconds > ASK_ABOVE_SECONDS and not _confirmed(plan, seconds):
             raise GenerationError(
                 f"Making the {plan.missing} missing items would take about {seconds / 3600:.1f} more hours here. What was made is "
                 "kept. Pass generate=True to go on, or lower per_class."
@@ -141,6 +142,15 @@ class Bank:
             with (plan.folder / LOG).open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
         return len(lines), failures
+
+
+def _confirmed(plan: Plan, seconds: float) -> bool:
+    """Ask on a terminal; elsewhere the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    from rich.prompt import Confirm
+
+    return Confirm.ask(f"{plan.missing} items for {plan.folder} will take about {seconds / 3600:.1f} hours. Go on?")
 
 
 def _worker(generator: Generator, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:

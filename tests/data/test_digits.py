@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,18 @@ def test_an_unknown_data_set_suggests_the_nearest() -> None:
         load_dataset("digitz")
     with pytest.raises(ConfigError, match="Did you mean 'noise_db'"):
         load_dataset("digits", noise_dbs=3)
+
+
+@pytest.mark.skipif("GTIMM_FSDD" not in os.environ, reason="GTIMM_FSDD names no folder of real recordings")
+def test_real_recordings_replace_the_synthetic_speech_split_by_speaker() -> None:
+    folder = os.environ["GTIMM_FSDD"]
+    data = load_dataset("digits", speech=folder)
+    speakers = sorted({path.stem.split("_")[1] for path in Path(folder).glob("*.wav")})
+    found = {recording.split for recording in read_recordings(Path(folder))}
+    assert found == {"train", "val", "test"}
+    assert len(speakers) >= 3
+    assert "synthetic" not in data.facts["speech"]
+    samples, rate = data.test.payload("audio", 0)
+    assert rate == 8000
+    assert samples.ndim == 1
+    assert np.abs(samples).max() <= 1
