@@ -175,6 +175,14 @@ def test_the_best_epoch_on_validation_is_kept() -> None:
     torch.testing.assert_close(weights(shorter), weights(found), atol=1e-6, rtol=1e-6)
 
 
+def test_of_equal_epochs_the_first_is_kept() -> None:
+    found = run(epochs=3, lr=1e-9)
+    train([found])
+    assert found.history is not None
+    assert len(set(found.history)) == 1
+    assert found.best_epoch == 0
+
+
 def test_history_is_the_accuracy_on_validation() -> None:
     found = run(epochs=1)
     train([found])
