@@ -35,7 +35,7 @@ bench: $(STAMP)  ## every benchmark; each prints its ratio on the last line
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 soak: $(STAMP)  ## what is too long for CI
-	GTIMM_SOAK=1 $(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow
 
 models: $(STAMP)  ## train the embedded models and make the embedded data again (about an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]"
