@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from gtimm.core.pool import Features, Pool
-from gtimm.core.training import Run, Source, Split, TrainOptions, train
+from gtimm.core.splits import Source, Split
+from gtimm.core.training import Run, TrainOptions, train
 from gtimm.fusion.late import LateFusion
 
 RUNS, ROWS, SIZE, CLASSES, EXPECTED = 30, 10_000, 64, 10, 2.0

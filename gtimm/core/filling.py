@@ -12,7 +12,7 @@ import torch
 from gtimm.core.errors import IncompatibleError, PluginError
 from gtimm.core.imputer import Generator
 from gtimm.core.pool import Features, Payloads, Requests, Rows
-from gtimm.core.training import Source, Split
+from gtimm.core.splits import Source, Split
 from gtimm.core.view import DatasetView
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from torch.nn.functional import cross_entropy, embedding
 
 from gtimm.core.errors import GtimmError
 from gtimm.core.seeding import stream, torch_seeded, torch_threads
+from gtimm.core.splits import Split, Tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gtimm.core.fusion import Fusion, Head
-    from gtimm.core.pool import Pool
 
     I64 = NDArray[np.int64]
 
@@ -49,36 +49,6 @@ class TrainOptions(BaseModel):
     lr: float = Field(default=5e-4, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=128, ge=1)
-
-
-@dataclass(frozen=True)
-class Source:
-    """One modality of one split.
-
-    Attributes:
-        own: (own rows, size) features of the present payloads.
-        index: (rows,) position in `own`, -1 where absent.
-        fills: (items, size) features of the pool's items, in the order of `pool.items`.
-        pool: candidates of each row, `None` where nothing fills.
-        hidden: (size,) what modality dropout puts in a hidden place; `None` leaves the place absent.
-    """
-
-    own: Tensor
-    index: I64
-    fills: Tensor | None = None
-    pool: Pool | None = None
-    hidden: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split, ready for a head: labels (rows,) or None, and a source for each modality."""
-
-    labels: I64 | None
-    sources: dict[str, Source]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.sources.values())).index)
 
 
 @dataclass
@@ -123,7 +93,7 @@ def train(runs: Sequence[Run]) -> None:
 
 def logits(head: Head, split: Split) -> Tensor:
     """Return (rows, classes) logits with each hole filled by its first candidate."""
-    tables = _Tables([split])
+    tables = Tables([split])
     places, filled, observed = tables.first(0)
     parts = []
     with torch.inference_mode():
@@ -132,74 +102,6 @@ def logits(head: Head, split: Split) -> Tensor:
             x = {m: tables.values[m][places[m][chosen]] for m in tables.values}
             parts.append(head(x, filled[chosen], observed[chosen]))
     return torch.cat(parts)
-
-
-class _Tables:
-    """The features of many splits as one table a modality: row 0 is zeros, equal tensors stand once."""
-
-    def __init__(self, splits: Sequence[Split]) -> None:
-        self.splits = splits
-        self.modalities = tuple(splits[0].sources)
-        self.values: dict[str, Tensor] = {}
-        self._offsets: dict[str, dict[int, int]] = {}
-        for m in self.modalities:
-            size = splits[0].sources[m].own.shape[1]
-            parts, offsets, end = [torch.zeros(1, size)], {}, 1
-            for split in splits:
-                source = split.sources[m]
-                for part in (source.own, source.fills, source.hidden):
-                    if part is not None and id(part) not in offsets:
-                        offsets[id(part)] = end
-                        rows = part.reshape(-1, size)
-                        parts.append(rows)
-                        end += len(rows)
-            self.values[m] = torch.cat(parts)
-            self._offsets[m] = offsets
-
-    def first(self, which: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Return the places of split `which` with each hole filled by its first candidate, and its masks."""
-        split = self.splits[which]
-        draws = {m: s.pool.first(1) for m, s in split.sources.items() if s.pool is not None}
-        zeros = np.zeros(len(split))
-        return self._place(which, {m: pool.draw(np.arange(len(split)), zeros) for m, pool in draws.items()})
-
-    def drawn(self, which: int, random: np.random.Generator) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Return the places of split `which` with a fresh draw for each hole, and its masks."""
-        split = self.splits[which]
-        rows = np.arange(len(split))
-        draws = {}
-        for m, source in split.sources.items():
-            u = random.random(len(split))
-            if source.pool is not None:
-                draws[m] = source.pool.draw(rows, u)
-        return self._place(which, draws)
-
-    def hide(self, which: int, hidden: Tensor, places: dict[str, Tensor], filled: Tensor, observed: Tensor) -> None:
-        """Put the hidden value where `hidden` (rows, modalities) is True, in place; what is absent already stays so."""
-        split = self.splits[which]
-        for column, m in enumerate(self.modalities):
-            mask = hidden[:, column] & (filled[:, column] | observed[:, column])
-            value = split.sources[m].hidden
-            places[m][mask] = 0 if value is None else self._offsets[m][id(value)]
-            observed[mask, column] = False
-            filled[mask, column] = value is not None
-
-    def _place(self, which: int, draws: dict[str, I64]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        split = self.splits[which]
-        shape = (len(split), len(self.modalities))
-        filled, observed = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-        places = {}
-        for column, m in enumerate(self.modalities):
-            source = split.sources[m]
-            there = source.index >= 0
-            place = np.where(there, source.index + self._offsets[m][id(source.own)], 0)
-            observed[:, column] = torch.from_numpy(there)
-            if m in draws and source.fills is not None:
-                drawn = ~there & (draws[m] >= 0)
-                place = np.where(drawn, draws[m] + self._offsets[m][id(source.fills)], place)
-                filled[:, column] = torch.from_numpy(drawn)
-            places[m] = torch.from_numpy(place)
-        return places, filled, observed
 
 
 def _chunks(group: list[Run]) -> Iterator[list[Run]]:
@@ -234,7 +136,7 @@ def _train_together(runs: list[Run]) -> None:
 
     stacked = _stacked(forward) if runs[0].fusion.capabilities().stackable else _one_by_one(forward)
     optimiser = torch.optim.AdamW(list(weights.values()), lr=options.lr, weight_decay=options.weight_decay, foreach=True)
-    tables = _Tables([run.train for run in runs])
+    tables = Tables([run.train for run in runs])
     labels = torch.stack([torch.from_numpy(cast("I64", run.train.labels)) for run in runs])
     streams = [stream(run.seed, "epochs") for run in runs]
     judge = _Judge(runs, weights)
@@ -257,7 +159,7 @@ def _train_together(runs: list[Run]) -> None:
 
 
 def _epoch(
-    runs: list[Run], tables: _Tables, streams: list[np.random.Generator]
+    runs: list[Run], tables: Tables, streams: list[np.random.Generator]
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
     every = []
     for which, (run, random) in enumerate(zip(runs, streams, strict=True)):
@@ -283,7 +185,7 @@ class _Judge:
         self.best = torch.full((len(runs),), -1.0)
         self.kept = {name: value.detach().clone() for name, value in weights.items()}
         vals = [run.val for run in runs if run.val is not None]
-        self.tables = _Tables(vals) if vals else None
+        self.tables = Tables(vals) if vals else None
         if self.tables is not None:
             placed = [self.tables.first(which) for which in range(len(runs))]
             self.places = {m: torch.stack([p[0][m] for p in placed]) for m in self.tables.modalities}

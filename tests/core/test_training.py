@@ -14,7 +14,8 @@ from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
 from gtimm.core.seeding import stream, torch_seeded
-from gtimm.core.training import Run, Source, Split, TrainOptions, _chunks, logits, train
+from gtimm.core.splits import Source, Split
+from gtimm.core.training import Run, TrainOptions, _chunks, logits, train
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gtimm.core.errors import ConfigError
 from gtimm.core.pool import Features, Pool
-from gtimm.core.training import Run, Source, Split, TrainOptions, _epoch, _Tables
+from gtimm.core.splits import Source, Split, Tables
+from gtimm.core.training import Run, TrainOptions, _epoch
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion
@@ -138,7 +139,7 @@ def hidden_places(hidden: Tensor | None, rate: float) -> tuple[Tensor, Tensor, T
     audio = Source(torch.zeros(6, 2), np.arange(6))
     split = Split(np.zeros(6, np.int64), {"image": image, "audio": audio})
     run = Run(DropoutFusion(rate=rate), 2, split, None, TrainOptions(), 0)
-    tables = _Tables([split])
+    tables = Tables([split])
     places, filled, observed, _ = _epoch([run], tables, [np.random.default_rng(0)])
     assert observed[0, :, 1].all()
     return tables.values["image"][places["image"][0]], filled[0, :, 0], observed[0, :, 0]
