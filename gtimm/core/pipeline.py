@@ -269,6 +269,8 @@ class Pipeline:
         return self.fusion.capabilities().depths[0]
 
     def _check(self) -> None:
+        from gtimm.core.fusion import Fusion
+
         name = type(self.fusion).__name__
         for imputer in self._eval_imputers.values():
             if imputer is not None and imputer.info.needs_label:
@@ -281,6 +283,12 @@ class Pipeline:
                 raise IncompatibleError(
                     f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}."
                 )
+        drops = type(self.fusion).hide is not Fusion.hide
+        if drops and None in self._eval_imputers.values() and not self.fusion.capabilities().accepts_absent:
+            raise IncompatibleError(
+                f"{name} hides values in training, and with eval_imputer=None nothing takes their place. Give an eval_imputer such as "
+                "'zero', or a base that accepts absent modalities, such as 'score'."
+            )
         for backbone in self._backbones.values():
             if self.depth not in backbone.info.depths:
                 raise IncompatibleError(
@@ -294,17 +302,14 @@ class Pipeline:
         chosen = self.modalities or data.modalities
         for m in chosen:
             _pick(self._backbones, m, required=True).check_kind(data.kind(m))
-            imputer = _pick(self._imputers, m)
-            if (
-                imputer is not None
-                and imputer.info.kinds
-                and data.kind(m) not in imputer.info.kinds
-                and not data.present(m).all()
-            ):
-                raise IncompatibleError(
-                    f"{type(imputer).__name__} fills {', '.join(imputer.info.kinds)}, but {m!r} ({data.kind(m)}) has holes too. Give "
-                    f"imputers by modality, such as imputer={{..., {m!r}: 'zero'}}."
-                )
+            for option, found in {"imputer": self._imputers, "eval_imputer": self._eval_imputers}.items():
+                imputer = _pick(found, m)
+                needed = option == "eval_imputer" or not data.present(m).all()
+                if imputer is not None and imputer.info.kinds and data.kind(m) not in imputer.info.kinds and needed:
+                    raise IncompatibleError(
+                        f"{type(imputer).__name__} fills {', '.join(imputer.info.kinds)}, but {m!r} ({data.kind(m)}) may have holes "
+                        f"too. Give imputers by modality, such as {option}={{..., {m!r}: 'zero'}}."
+                    )
         return chosen
 
     def _filler(self) -> Filler:

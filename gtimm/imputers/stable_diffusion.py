@@ -126,12 +126,13 @@ class StableDiffusion(Generator):
         folder = Path(self.model)
         if folder.is_dir():
             check_folder(folder)
+        quiet_loading()
         try:
             pipeline = AutoPipelineForText2Image.from_pretrained(
                 self.model,
                 revision=self.revision,
                 use_safetensors=True,
-                torch_dtype=getattr(torch, self.dtype),
+                dtype=getattr(torch, self.dtype),
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise WeightsError(
@@ -192,6 +193,15 @@ class StableDiffusionTiny(StableDiffusion):
     steps: int = Field(default=15, ge=1)
     guidance: float = Field(default=1.0, ge=0)
     batch_size: int = Field(default=50, ge=1)
+
+
+def quiet_loading() -> None:
+    """Turn off the bars that diffusers and transformers draw while they load parts; a load takes its own line elsewhere."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
 
 
 def check_folder(folder: Path) -> None:

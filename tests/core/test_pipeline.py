@@ -187,7 +187,7 @@ def test_a_backbone_that_cannot_embed_a_kind_is_refused_before_anything_is_writt
 
 
 def test_an_imputer_that_cannot_fill_a_kind_is_refused_before_anything_is_written(home: Path) -> None:
-    with pytest.raises(IncompatibleError, match=r"ToyGenerator fills image, but 'vector' .* has holes too"):
+    with pytest.raises(IncompatibleError, match=r"ToyGenerator fills image, but 'vector' .* may have holes"):
         pipeline(imputer="toy-generator").fit(pictures(), missing={"vector": 0.5})
     assert not home.exists()
 
@@ -413,3 +413,9 @@ def test_a_third_partys_strategies_go_the_whole_way(tmp_path: Path) -> None:
     assert loaded.config()["eval_imputer"] == {"name": "twice-the-mean", "factor": 3.0}
     holes = vectors(6, seed=1).with_missing({"left": 1.0})
     np.testing.assert_array_equal(loaded.predict_proba(holes), pipe.predict_proba(holes))
+
+
+def test_hiding_values_needs_something_in_their_place() -> None:
+    with pytest.raises(IncompatibleError, match="nothing takes their place"):
+        pipeline(fusion="dropout", eval_imputer=None)
+    pipeline(fusion={"name": "dropout", "base": "score"}, eval_imputer=None)
