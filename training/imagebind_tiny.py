@@ -8,9 +8,9 @@ stays at chance for models of this size.
 
     python training/imagebind_tiny.py --out gtimm/assets/imagebind-tiny
 
-About 30 minutes on one core: 5 to make the data (kept in `--cache`), 25 to train. Seeded; the same versions on the
-same machine give the same weights. Needs `espeakng-loader` (GPL-3.0, a tool only: nothing of it is in the weights) and the
-Debian packages `letters.FONT_PACKAGES` (free licences, in Debian main). The weights are Apache-2.0.
+About 30 minutes on one core: 3 to make the data (kept in `--cache`), 27 to train. Seeded; the same versions on the
+same machine give the same weights. Needs fonttools, `espeakng-loader` (GPL-3.0, a tool only: nothing of it is in the weights)
+and the Debian packages `letters.FONT_PACKAGES` (free licences, in Debian main). The weights are Apache-2.0.
 
 Writes imagebind_tiny.safetensors (float16), config.json and provenance.json.
 """
