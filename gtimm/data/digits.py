@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
-from gtimm.core.errors import DataError
 from gtimm.core.media import load_audio
 from gtimm.core.plugin import Info
 from gtimm.core.seeding import stream
+from gtimm.data.spoken import SPLITS, Recording, in_noise, read_recordings, speech_spectrum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parents[1] / "assets" / "digits"
-SPLITS = ("train", "val", "test")
 UCI_PER_CLASS = {"train": 80, "val": 40}  # test: the rest, about 60
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One spoken digit: samples (n,) float32 in -1..1, and where it belongs."""
-
-    samples: NDArray[np.float32]
-    rate: int
-    digit: int
-    split: str
 
 
 class Digits(DatasetLoader):
@@ -43,7 +30,7 @@ class Digits(DatasetLoader):
     Attributes:
         speech: folder of real recordings `{digit}_{speaker}_{index}.wav` (the Free Spoken Digit Dataset's layout), split by
             speaker: sorted, the last third tests, the third before validates, the others train.
-        noise_db: signal-to-noise ratio in dB of the white noise added to each row; `None` adds none.
+        noise_db: signal-to-noise ratio in dB of the speech-shaped noise added to each row; `None` adds none.
         seed: of the noise.
     """
 
@@ -113,34 +100,6 @@ class DigitsUCI(DatasetLoader):
         return _splits("digits-uci", about, parts, recordings, self, self.speech is None)
 
 
-def read_recordings(folder: Path) -> list[Recording]:
-    """Read `{digit}_{speaker}_{index}.wav` and split them by speaker.
-
-    Raises:
-        DataError: no such folder, fewer than three speakers, or a speaker who does not say every digit.
-    """
-    found: dict[str, list[tuple[int, Path]]] = {}
-    for path in sorted(folder.glob("*.wav")) if folder.is_dir() else ():
-        if match := re.fullmatch(r"([0-9])_([^_]+)_\d+", path.stem):
-            found.setdefault(match[2], []).append((int(match[1]), path))
-    speakers = sorted(found)
-    if len(speakers) < len(SPLITS):
-        raise DataError(
-            f"{folder} has recordings by {len(speakers)} speakers; at least 3 are needed, one a split. Expected files such as "
-            "7_jackson_32.wav, the layout of the Free Spoken Digit Dataset."
-        )
-    third = len(speakers) // 3
-    recordings = []
-    for place, speaker in enumerate(speakers):
-        split = "test" if place >= len(speakers) - third else "val" if place >= len(speakers) - 2 * third else "train"
-        if lacking := set(range(10)) - {digit for digit, _ in found[speaker]}:
-            raise DataError(f"Speaker {speaker!r} in {folder} does not say {sorted(lacking)}.")
-        for digit, path in found[speaker]:
-            samples, rate = load_audio(path)
-            recordings.append(Recording(samples[0], rate, digit, split))
-    return recordings
-
-
 def _about() -> dict[str, Any]:
     about: dict[str, Any] = json.loads((FOLDER / "digits.json").read_text(encoding="utf-8"))
     return about
@@ -172,10 +131,10 @@ def _splits(
     options: Digits | DigitsUCI,
     synthetic: bool,
 ) -> Splits:
-    made = {}
+    made, spectrum = {}, speech_spectrum(recordings)
     for split, (images, labels, heard) in parts.items():
         random = stream(options.seed, "noise", name, split)
-        sounds = [_noisy(recordings[i], options.noise_db, random) for i in heard]
+        sounds = [in_noise(recordings[i], options.noise_db, spectrum, random) for i in heard]
         payloads: dict[str, list[Any]] = {"image": [np.repeat(image[:, :, None], 3, axis=2) for image in images], "audio": sounds}
         made[split] = MultimodalDataset(
             payloads, {"image": "image", "audio": "audio"}, labels, about["classes"], name=f"{name}/{split}"
@@ -185,16 +144,6 @@ def _splits(
         "name": name,
         "images": "real handwriting",
         "speech": speech,
-        "noise": "none" if options.noise_db is None else f"white, {options.noise_db:g} dB signal to noise",
+        "noise": "none" if options.noise_db is None else f"speech-shaped, {options.noise_db:g} dB signal to noise",
     }
     return Splits(made["train"], made["val"], made["test"], facts)
-
-
-def _noisy(recording: Recording, noise_db: float | None, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
-    samples = recording.samples
-    if noise_db is not None:
-        power = float(np.mean(np.square(samples, dtype=np.float64)))
-        scale = np.sqrt(power / 10 ** (noise_db / 10))
-        samples = samples + (scale * random.standard_normal(len(samples))).astype(np.float32)
-        samples = samples / max(1.0, float(np.abs(samples).max()))
-    return samples.astype(np.float32), recording.rate
