@@ -64,7 +64,8 @@ def speech_spectrum(recordings: Sequence[Recording]) -> NDArray[np.float64]:
     for recording in recordings:
         if recording.split == "train":
             power += np.abs(np.fft.rfft(recording.samples, SPECTRUM)) ** 2
-    return np.sqrt(power / power.max())
+    spectrum: NDArray[np.float64] = np.sqrt(power / power.max())
+    return spectrum
 
 
 def in_noise(
@@ -83,9 +84,10 @@ def in_noise(
     """
     samples = recording.samples
     if noise_db is not None:
-        white = np.fft.rfft(random.standard_normal(max(SPECTRUM, len(samples))))
+        count = max(SPECTRUM, len(samples))
+        white = np.fft.rfft(random.standard_normal(count))
         shape = np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, len(spectrum)), spectrum)
-        noise = np.fft.irfft(white * shape)[: len(samples)]
+        noise = np.fft.irfft(white * shape, count)[: len(samples)]
         power = float(np.mean(np.square(samples, dtype=np.float64)))
         noise *= np.sqrt(power / 10 ** (noise_db / 10) / np.mean(noise**2))
         samples = samples + noise.astype(np.float32)
