@@ -14,7 +14,6 @@ import pytest
 import soundfile
 from PIL import Image
 
-from gtimm.core import media
 from gtimm.core.errors import MediaError
 from gtimm.core.media import load_audio, load_image, load_text, payload_key
 
@@ -116,7 +115,7 @@ def test_an_animation_gives_its_first_frame(form: str) -> None:
 
 
 def test_an_image_that_is_too_large_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "MAX_PIXELS", 15)
+    monkeypatch.setattr("gtimm.core.media.image.MAX_PIXELS", 15)
     with pytest.raises(MediaError, match="4x4 pixels, more than 15"):
         load_image(png(Image.new("RGB", (4, 4))))
     assert load_image(png(Image.new("RGB", (5, 3)))).size == (5, 3)
@@ -126,7 +125,7 @@ def test_a_decompression_bomb_is_refused() -> None:
     header = bytearray(png(Image.new("1", (8, 8))))
     header[16:24] = (60_000).to_bytes(4, "big") * 2
     header[29:33] = zlib.crc32(bytes(header[12:29])).to_bytes(4, "big")
-    with pytest.raises(MediaError, match=r"60000x60000|exceeds limit"):
+    with pytest.raises(MediaError, match="more than 100,000,000 pixels"):
         load_image(bytes(header))
 
 
@@ -237,7 +236,7 @@ def test_a_sound_file_without_samples_is_refused(tmp_path: Path) -> None:
 def test_sound_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", tone(2.0), RATE)
     film = video(tmp_path / "long.mp4", sound=True)
-    monkeypatch.setattr(media, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr("gtimm.core.media.audio.MAX_SECONDS", 0.5)
     for path in (tmp_path / "long.wav", film):
         with pytest.raises(MediaError, match="longer than"):
             load_audio(path)
