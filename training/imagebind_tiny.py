@@ -22,7 +22,6 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ from typing import Any
 import letters
 import numpy as np
 import torch
-import torch.nn.functional as F
 import words
+from binding import Objective
+from corpus import AUDIO_TEXTS, IMAGE_TEXTS, Corpus, load_corpus
 from noise import SNR, listen
 from strokes import draw
 from torch import Tensor, nn
@@ -44,9 +44,6 @@ from gtimm.backbones.imagebind.preprocess import prepare_text
 
 WIDTH, BLOCKS, HEADS, OUT = 96, 4, 4, 128
 TEXT = {"embed_dim": 64, "num_blocks": 2, "num_heads": 4, "context_length": 32}
-IMAGE_TEXTS = ("the {}", "a photo of the {}", "an image of the {}", "a handwritten {}", "{}")
-AUDIO_TEXTS = ("the {}", "the sound of the {}", "a voice saying the {}", "the spoken {}", "{}")
-OTHER_TEXTS = "something a an of the and in with picture drawing sketch person man woman people speaking written by hand"
 AUDIO_COLUMNS = 12  # patches along time
 IMAGES, SOUNDS = 160, 96  # a step
 LATIN_SHARE, LETTER_SHARE = 0.35, 0.25  # of the images, of the sounds
@@ -54,28 +51,6 @@ MATRIX_RATE, OTHER_RATE = 8e-3, 3e-3  # Muon for the blocks' matrices learns sev
 WEIGHT_DECAY, WARM_UP = 0.02, 60
 PIXELS = (0.11, 0.26)  # mean and standard deviation of the drawn letters
 ENERGIES = (-3.3, 3.5)  # the same of the log mel energies
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Everything that the model is trained on."""
-
-    glyphs: letters.Glyphs
-    speech: words.Speech
-
-    def image_texts(self, template: str) -> list[str]:
-        """A text for each class of glyphs."""
-        return [template.format(glyph.name) for glyph in self.glyphs.classes]
-
-    def audio_texts(self, template: str) -> list[str]:
-        """A text for each spoken name; the letters come first."""
-        kinds = ["letter"] * len(words.SPOKEN_LETTERS) + ["word"] * (len(self.speech.names) - len(words.SPOKEN_LETTERS))
-        return [template.format(f"{kind} {name}") for kind, name in zip(kinds, self.speech.names, strict=True)]
-
-    def all_texts(self) -> list[str]:
-        """All texts that the model is trained on."""
-        texts = [text for template in IMAGE_TEXTS for text in self.image_texts(template)]
-        return texts + [text for template in AUDIO_TEXTS for text in self.audio_texts(template)] + OTHER_TEXTS.split()
 
 
 class Sampler:
@@ -152,70 +127,6 @@ def waves(rows: int, columns: int, width: int) -> Tensor:
     return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1)
 
 
-class Objective(nn.Module):
-    """Cross-entropy against the texts of all classes, and between images and sounds of the same letter.
-
-    At first all texts have nearly one embedding, and nothing can be learnt from them. So each class also has a free anchor,
-    thrown away in the end, which gets images and sounds apart early; the texts follow.
-    """
-
-    def __init__(self, corpus: Corpus, config: ImageBindConfig) -> None:
-        super().__init__()
-        self.image_anchors = nn.Linear(config.out_embed_dim, len(corpus.glyphs.classes), bias=False)
-        self.audio_anchors = nn.Linear(config.out_embed_dim, len(corpus.speech.names), bias=False)
-        assert config.text is not None
-        text = config.text
-        self.image_ids = [torch.stack([prepare_text(t, text) for t in corpus.image_texts(form)]) for form in IMAGE_TEXTS]
-        self.audio_ids = [torch.stack([prepare_text(t, text) for t in corpus.audio_texts(form)]) for form in AUDIO_TEXTS]
-        spoken = {letter: index for index, letter in enumerate(words.SPOKEN_LETTERS)}
-        self.letter_of_image = torch.tensor([spoken.get(glyph.letter, -1) for glyph in corpus.glyphs.classes])
-        self.letter_of_sound = torch.tensor([index if name in spoken else -1 for index, name in enumerate(corpus.speech.names)])
-
-    def forward(
-        self, model: ImageBindModel, step: int, image: tuple[Tensor, Tensor], audio: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, ...]:
-        """The loss, and the shares of images and sounds nearest to their own class's text."""
-        pixels, image_class = image
-        sound, audio_class = audio
-        form = step % len(IMAGE_TEXTS)
-        ids = torch.cat([self.image_ids[form], self.audio_ids[form]])
-        scale = model.modality_postprocessors["text"][1].log_logit_scale.exp().clamp(max=100)
-        texts = F.normalize(_head(model, "text", ids), dim=-1)
-        image_texts, audio_texts = texts.split([len(self.image_ids[form]), len(self.audio_ids[form])])
-        raw_seen, raw_heard = _head(model, "image", pixels), _head(model, "audio", sound)
-        seen, heard = F.normalize(raw_seen, dim=-1), F.normalize(raw_heard, dim=-1)
-        image_scores, audio_scores = scale * seen @ image_texts.T, scale * heard @ audio_texts.T
-        loss = F.cross_entropy(image_scores, image_class, label_smoothing=0.05)
-        loss = loss + F.cross_entropy(audio_scores, audio_class, label_smoothing=0.05)
-        loss = loss + F.cross_entropy(self.image_anchors(raw_seen), image_class, label_smoothing=0.05)
-        loss = loss + F.cross_entropy(self.audio_anchors(raw_heard), audio_class, label_smoothing=0.05)
-        of_image, of_sound = self.letter_of_image[image_class], self.letter_of_sound[audio_class]
-        some_image, some_sound = of_image >= 0, of_sound >= 0
-        letters_said = scale * seen[some_image] @ audio_texts[: len(words.SPOKEN_LETTERS)].T
-        loss = loss + 0.3 * F.cross_entropy(letters_said, of_image[some_image])
-        same = of_image[some_image][:, None] == of_sound[some_sound][None]
-        loss = loss + 0.1 * _both_ways(scale * seen[some_image] @ heard[some_sound].T, same)
-        return (
-            loss, (image_scores.argmax(1) == image_class).float().mean(), (audio_scores.argmax(1) == audio_class).float().mean()
-        )  # fmt: skip
-
-
-def _head(model: ImageBindModel, kind: Any, batch: Tensor) -> Tensor:
-    """(n, out_embed_dim) float32, before normalisation and scale."""
-    return model.finish(kind, model.summarise(kind, batch), None, scaled=False).float()
-
-
-def _both_ways(scores: Tensor, same: Tensor) -> Tensor:
-    """Supervised contrastive loss (Khosla et al., 2020) from rows to columns and back; rows without a match are left out."""
-    total = scores.new_zeros(())
-    for logits, match in ((scores, same), (scores.T, same.T)):
-        found = match.any(dim=1)
-        if found.any():
-            log_share = logits.log_softmax(dim=1)[found]
-            total = total - ((log_share * match[found]).sum(1) / match[found].sum(1)).mean()
-    return total / 2
-
-
 def train(corpus: Corpus, config: ImageBindConfig, steps: int, seed: int) -> ImageBindModel:
     """Trains for a fixed number of steps; the rate warms up and falls along a cosine."""
     assert config.audio is not None
@@ -254,23 +165,6 @@ def train(corpus: Corpus, config: ImageBindConfig, steps: int, seed: int) -> Ima
             )
             print(f"step {step}/{steps}: {shown}, {time.monotonic() - start:.0f} s", flush=True)
     return model.eval()
-
-
-def load_corpus(fonts: Path, cache: Path, seed: int) -> Corpus:
-    """Makes the glyphs and the speech, or reads them from `cache`."""
-    path = cache / f"imagebind-tiny-{seed}.npz"
-    if not path.is_file():
-        glyphs, speech = letters.draw_all([fonts], letters.MOST_FONTS, seed), words.record_all(seed)
-        cache.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            path, maps=glyphs.maps, glyph_label=glyphs.label, pen=glyphs.pen, fonts=glyphs.fonts,
-            sound=speech.sound, start=speech.start, sound_label=speech.label, names=speech.names,
-        )  # fmt: skip
-    with np.load(path) as kept:
-        return Corpus(
-            letters.Glyphs(kept["maps"], kept["glyph_label"], kept["pen"], letters.classes(), tuple(kept["fonts"].tolist())),
-            words.Speech(kept["sound"], kept["start"], kept["sound_label"], tuple(kept["names"].tolist())),
-        )
 
 
 def write(out: Path, model: ImageBindModel, corpus: Corpus, about: dict[str, Any]) -> None:
