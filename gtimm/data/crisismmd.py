@@ -34,7 +34,7 @@ class CrisisMMD(DatasetLoader):
 
     Attributes:
         root: the folder that holds `crisismmd_datasplit_all/` and `data_image/`.
-        label: the column to predict: `label`, `label_text` or `label_image`.
+        label: the column to predict, such as `label`, `label_text` or `label_image`.
         exclude: labels whose rows are left out; by default the two that the paper excludes as ambiguous, which leaves six classes.
         unreadable: `"error"` leaves pictures that cannot be decoded to their first use; `"missing"` decodes all and takes those as holes.
     """

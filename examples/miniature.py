@@ -1,0 +1,110 @@
+"""Miniatures in the exact form of the real things, for examples and tests: CrisisMMD v2, and an open_clip model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LABELS = {
+    "affected_individuals": "families wait for food and water",
+    "infrastructure_and_utility_damage": "the bridge and the road are gone",
+    "injured_or_dead_people": "many people hurt, hospital is full",
+    "missing_or_found_people": "have you seen her? please share",
+    "rescue_volunteering_or_donation_effort": "volunteers bring boats, donate here",
+    "vehicle_damage": "cars under a fallen tree",
+    "not_humanitarian": "watching the game tonight",
+    "other_relevant_information": "the storm turns north, says the forecast",
+}
+VAGUE = "so sad about this, pray for all of them"
+EVENTS = ("hurricane_maria", "california_wildfires", "mexico_earthquake")
+ODDITIES = (
+    '"',
+    ' said "stay inside',
+    " 🌀",
+    " l’été à Niños",
+    " &amp; more…",
+    " 'quoted' \"twice\"",
+    "\u2028next",
+    " 100% #RT @you",
+)
+COLUMNS = (
+    "event_name", "tweet_id", "image_id", "tweet_text", "image", "label", "label_text", "label_image", "label_text_image",
+)  # fmt: skip
+CLIP = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]  # CLIP's
+
+
+def write_crisismmd(root: Path, per_class: dict[str, int] | None = None, seed: int = 0) -> Path:
+    """Write a data set with the folders, files, columns and labels of CrisisMMD v2; every picture is a JPEG file.
+
+    Args:
+        root: the folder to fill.
+        per_class: rows a label in `train`, `dev` and `test`; by default 40, 10 and 20.
+        seed: of colours, words and events.
+    """
+    random = np.random.default_rng(seed)
+    folder = root / "crisismmd_datasplit_all"
+    folder.mkdir(parents=True)
+    number = 0
+    for split, count in (per_class or {"train": 40, "dev": 10, "test": 20}).items():
+        lines = ["\t".join(COLUMNS)]
+        for place in random.permutation(count * len(LABELS)).tolist():
+            label, number = list(LABELS)[place % len(LABELS)], number + 1
+            tweet = str(905_000_000_000_000_000 + 7 * number)  # more digits than a float holds
+            event = EVENTS[int(random.integers(len(EVENTS)))]
+            picture = f"data_image/{event}/{10 + number % 20}_9_2017/{tweet}_0.jpg"
+            _write_picture(root / picture, place % len(LABELS), random)
+            text = _tweet(label, random) + ODDITIES[number % len(ODDITIES)]
+            lines.append("\t".join((event, tweet, f"{tweet}_0", text, picture, label, label, label, "Positive")))
+        path = folder / f"task_humanitarian_text_img_{split}.tsv"
+        path.write_bytes(("\n".join(lines) + "\n").encode())
+    return root
+
+
+def write_clip(folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """Write an open_clip folder whose weights are random but saved: it stands in for a model, and has learnt nothing.
+
+    Args:
+        folder: the folder to fill; `model="local-dir:<folder>"` reads it.
+        seed: of the weights.
+        changes: what differs from `CLIP`; dictionaries are merged.
+    """
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    config = {**CLIP, **{key: {**CLIP[key], **v} if isinstance(v, dict) else v for key, v in changes.items()}}
+    sizes = {key: value for key, value in config.items() if key != "custom_text"}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = (open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP)(**sizes)
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights), alpha=0.1)  # biases and scales too: a test must see each of them
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "open_clip_model.safetensors"
+    save_file(model.state_dict(), str(path))
+    path.chmod(0o644)
+    image = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": image}))
+    return folder
+
+
+def _write_picture(path: Path, label: int, random: np.random.Generator) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour = np.array([label % 2, label // 2 % 2, label // 4]) * 170 + 40
+    pixels = colour + random.normal(0, 60, (48 + 8 * (label % 3), 64, 3))
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=85)
+
+
+def _tweet(label: str, random: np.random.Generator) -> str:
+    words = (LABELS[label] if random.random() < 0.6 else VAGUE).split()
+    return f"RT @user{int(random.integers(1000))}: " + " ".join(random.permutation(words).tolist())
