@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -14,14 +17,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gtimm.core.bank import Allow, Bank
-from gtimm.core.errors import DataError, GtimmError
-from gtimm.core.features import FeatureStore
+from gtimm.core.errors import DataError, GtimmError, PluginError, StoreError
+from gtimm.core.features import ABOUT, FeatureStore
 from gtimm.core.files import default_home
-from gtimm.core.media import payload_key
+from gtimm.core.media import describe, payload_key
+from gtimm.core.options import EmbedOptions
 from gtimm.core.progress import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from gtimm.core.backbone import Backbone, Encoder
     from gtimm.core.dataset import MultimodalDataset
@@ -31,8 +36,8 @@ if TYPE_CHECKING:
     from gtimm.core.plugin import Depth
     from gtimm.core.pool import Request
 
-BATCH = 64
-FLUSH = 2048
+FLUSH = 2048  # rows of a shard
+FLUSH_SECONDS = 15.0  # what an interruption may cost
 
 
 class Workspace:
@@ -40,15 +45,18 @@ class Workspace:
 
     Attributes:
         home: the folder.
+        device: where encoders run.
+        options: how payloads are embedded.
         counters: `generated` items and `embedded` payloads since the workspace was opened.
     """
 
-    def __init__(self, home: Path, device: str) -> None:
+    def __init__(self, home: Path, device: str, options: EmbedOptions | None = None) -> None:
         self.home = home
         self.device = device
+        self.options = options or EmbedOptions()
         self.bank = Bank(home / "bank")
         self.counters = {"generated": 0, "embedded": 0}
-        self._stores: dict[tuple[str, str, str], FeatureStore] = {}
+        self._stores: dict[tuple[str, ...], FeatureStore] = {}
         self._encoders: dict[str, Encoder] = {}
         self._columns: WeakKeyDictionary[MultimodalDataset, dict[Any, Any]] = WeakKeyDictionary()
 
@@ -61,18 +69,28 @@ class Workspace:
 
     def store(self, backbone: Backbone, kind: str, depth: Depth) -> FeatureStore:
         """Return the feature store of one encoder setting."""
-        key = (backbone.fingerprint(), kind, depth)
+        options = self.options
+        key = (backbone.fingerprint(), kind, depth, options.feature_dtype, options.precision)
         if key not in self._stores:
             digest = hashlib.blake2b("\0".join(key).encode(), digest_size=8).hexdigest()
             folder = self.home / "features" / f"{type(backbone).__name__.lower()}-{kind}-{depth}-{digest}"
-            self._stores[key] = FeatureStore(folder, backbone.size(kind, depth))
+            about = {
+                "backbone": type(backbone).__name__,
+                "options": backbone.options(),
+                "fingerprint": key[0],
+                "kind": kind,
+                "depth": depth,
+                "precision": options.precision,
+            }
+            self._stores[key] = FeatureStore(folder, backbone.size(kind, depth), options.feature_dtype, about)
+            with suppress(OSError):
+                os.utime(folder / ABOUT)  # when it was last used
         return self._stores[key]
 
     def embed(self, backbone: Backbone, kind: str, payloads: Sequence[Payload], depth: Depth = "pooled") -> NDArray[np.float32]:
         """Return (n, size) features of payloads, from the store where they are there."""
         keys = [payload_key(kind, payload) for payload in payloads]
-        self._fill(backbone, kind, depth, keys, payloads.__getitem__)
-        return self.store(backbone, kind, depth).get(keys)
+        return self._stored(_Job(backbone, kind, depth, keys, payloads.__getitem__))
 
     def column(
         self, data: MultimodalDataset, modality: str, backbone: Backbone, depth: Depth = "pooled"
@@ -93,13 +111,11 @@ class Workspace:
             backbone.check_kind(kind)
             rows = np.flatnonzero(data.present(modality))
             keys = data.keys(modality, rows)
-            self._fill(backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), rows)
-            table = self.store(backbone, kind, depth).get(keys)
+            job = _Job(backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), modality, rows)
+            table = self._stored(job)
             bad = np.flatnonzero(~np.isfinite(table).all(1))
             if len(bad):
-                raise DataError(
-                    f"Row {rows[bad[0]]}: the embedding of {modality!r} is not finite ({len(bad)} rows). Check its payload."
-                )
+                raise job.not_finite(int(bad[0]), len(bad))
             index = np.full(len(data), -1, np.int64)
             index[rows] = np.arange(len(rows))
             memo[key] = (table, index)
@@ -114,52 +130,111 @@ class Workspace:
         self.counters["generated"] += self.bank.make(generator, plan, engine, self.device, allow)
         return [plan.path(i) for i in wanted]
 
-    def _fill(
-        self, backbone: Backbone, kind: str, depth: Depth, keys: list[bytes], payload: Any, rows: NDArray[Any] | None = None
-    ) -> None:
-        store = self.store(backbone, kind, depth)
-        todo = list({key: i for i, key in enumerate(keys) if key not in store}.values())
+    def _stored(self, job: _Job) -> NDArray[np.float32]:
+        """Return (n, size) features of a job's payloads; what the store lacks is embedded first."""
+        store = self.store(job.backbone, job.kind, job.depth)
+        if store.missing(job.keys):
+            store.refresh()
+        for _ in range(2):
+            self._fill(job, store)
+            with suppress(KeyError):  # a row that is damaged on disk was found only now, and is embedded again
+                return store.get(job.keys)
+        raise StoreError(f"Features cannot be read back from {store.folder}. Run `gtimm cache verify --repair`.")
+
+    def _fill(self, job: _Job, store: FeatureStore) -> None:
+        todo = store.missing(job.keys)
         if not todo:
             return
-        import torch
+        from gtimm.core.embedding import embed
+        from gtimm.core.workers import WorkerDiedError
 
-        encoder = self.encoder(backbone)
-
-        def prepare(index: int) -> Any:
+        def prepare(position: int) -> Tensor:
             try:
-                return backbone.prepare(kind, payload(index))
+                return job.backbone.prepare(job.kind, job.payload(todo[position]))
             except GtimmError as error:
-                row = f"Row {rows[index]}: " if rows is not None else ""
-                raise type(error)(f"{row}{error}") from error
+                raise type(error)(f"{job.row(todo[position])}{error}") from error
 
-        with ThreadPoolExecutor() as workers, progress_bar(f"Embedding {kind}", len(todo), "items") as advance:
-            for begin in range(0, len(todo), FLUSH):
-                chunk = todo[begin : begin + FLUSH]
-                prepared = workers.map(prepare, chunk)
-                parts = []
-                for start in range(0, len(chunk), BATCH):
-                    batch = torch.stack([next(prepared) for _ in chunk[start : start + BATCH]])
-                    with torch.inference_mode():
-                        parts.append(encoder.encode(kind, batch.to(self.device), depth).float().cpu().numpy())
-                    advance(len(batch))
-                store.put([keys[i] for i in chunk], np.concatenate(parts))
-                self.counters["embedded"] += len(chunk)
+        made = embed(prepare, len(todo), lambda: self.encoder(job.backbone), job.kind, job.depth, self.device, self.options)
+        with (
+            closing(_Writer(store, self.counters)) as writer,
+            progress_bar(f"Embedding {job.kind}", len(todo), "items") as advance,
+            closing(made),
+        ):
+            try:
+                for begin, values in made:
+                    good = np.atleast_1d(np.isfinite(values).all(1))
+                    writer.add([job.keys[i] for i in todo[begin : begin + len(values)]], values, good)
+                    advance(len(values))
+                    if not good.all():
+                        raise job.not_finite(todo[begin + int(np.flatnonzero(~good)[0])], int((~good).sum()))
+            except WorkerDiedError as error:
+                index = todo[error.position]
+                raise PluginError(f"{job.row(index)}{describe(job.payload(index))}: {error}") from error
 
 
-def open_workspace(store: str | PathLike[str] | None = None, device: str = "auto") -> Workspace:
+@dataclass(frozen=True)
+class _Job:
+    """Payloads to embed: of a data set's rows (`modality` and `rows` are set), or of no data set."""
+
+    backbone: Backbone
+    kind: str
+    depth: Depth
+    keys: list[bytes]
+    payload: Callable[[int], Payload]
+    modality: str | None = None
+    rows: NDArray[np.int64] | None = None
+
+    def row(self, index: int) -> str:
+        return "" if self.rows is None else f"Row {self.rows[index]}: "
+
+    def not_finite(self, index: int, count: int) -> DataError:
+        what = repr(self.modality) if self.modality else describe(self.payload(index))
+        return DataError(f"{self.row(index)}the embedding of {what} is not finite ({count} rows). Check its payload.")
+
+
+class _Writer:
+    """Puts features into a store in shards of a size, and what is left when it is closed, an interruption included."""
+
+    def __init__(self, store: FeatureStore, counters: dict[str, int]) -> None:
+        self._store, self._counters = store, counters
+        self._keys: list[bytes] = []
+        self._values: list[NDArray[np.float32]] = []
+        self._since = time.monotonic()
+
+    def add(self, keys: list[bytes], values: NDArray[np.float32], good: NDArray[np.bool_]) -> None:
+        """Take the rows that are good."""
+        self._keys += [key for key, fine in zip(keys, good, strict=True) if fine]
+        self._values.append(values[good])
+        if len(self._keys) >= FLUSH or time.monotonic() - self._since > FLUSH_SECONDS:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is there."""
+        keys, values = self._keys, self._values
+        self._keys, self._values, self._since = [], [], time.monotonic()
+        if keys:
+            self._store.put(keys, np.concatenate(values))
+            self._counters["embedded"] += len(keys)
+
+
+def open_workspace(
+    store: str | PathLike[str] | None = None, device: str = "auto", options: EmbedOptions | None = None
+) -> Workspace:
     """Return the workspace of a store folder (default: `GTIMM_HOME`, else the user's cache folder); one a process.
 
     Args:
         store: the folder; made when something is written.
         device: `"auto"` takes CUDA where there is one.
+        options: how payloads are embedded.
     """
-    return _open(str(Path(store).expanduser().resolve() if store is not None else default_home().resolve()), device)
+    home = Path(store).expanduser().resolve() if store is not None else default_home().resolve()
+    return _open(str(home), device, options or EmbedOptions())
 
 
 @lru_cache(maxsize=32)
-def _open(home: str, device: str) -> Workspace:
+def _open(home: str, device: str, options: EmbedOptions) -> Workspace:
     if device == "auto":
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Workspace(Path(home), device)
+    return Workspace(Path(home), device, options)

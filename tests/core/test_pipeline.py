@@ -16,6 +16,7 @@ from toys import ToyBackbone, ToyGenerator, calls, pictures, vectors
 import gtimm.core.workspace
 from gtimm import Column, GtimmError, Missing, MultimodalDataset, Pipeline
 from gtimm.core.errors import ConfigError, DataError, IncompatibleError, LabelLeakError, MissingnessError, WeightsError
+from gtimm.core.shards import SUFFIX, Shard, write_rows
 from gtimm.core.training import TrainOptions
 from gtimm.fusion.late import LateFusion
 from gtimm.imputers.fill import MeanFill
@@ -69,12 +70,14 @@ def test_features_of_sealed_rows_change_no_result(imputer: str | None, home: Pat
     clean = everything()
 
     poisoned = 0
-    for path in home.rglob("*.npy"):
-        table, keys = np.load(path), path.with_suffix(".keys").read_bytes()
-        for row in range(len(table)):
-            if keys[16 * row : 16 * row + 16] in hidden:
+    for path in home.rglob(f"*{SUFFIX}"):
+        shard = Shard(path)
+        keys = [int(high).to_bytes(8) + int(low).to_bytes(8) for high, low in zip(shard.high, shard.low, strict=True)]
+        table = shard.values.copy()
+        for row, key in enumerate(keys):
+            if key in hidden:
                 table[row], poisoned = np.nan, poisoned + 1
-        np.save(path, table)
+        write_rows(path, keys, table, shard.dtype)
     assert poisoned == len(hidden) == 30 + 18 + 12
     fresh()
     assert np.isnan(
