@@ -39,7 +39,7 @@ from voices import DIGITS_VOICES, speak
 
 SAMPLE_RATE = 8000  # as the Free Spoken Digit Dataset, which may stand in for this speech
 PER_CLASS = {"train": 100, "val": 100}  # test: the rest
-TAKES = {"train": 4, "val": 1, "test": 2}  # recordings of a digit by one voice
+TAKES = {"train": 2, "val": 1, "test": 2}  # recordings of a digit by one voice
 RATES, PITCHES = (140, 215), (30, 70)  # words a minute; espeak-ng's 0 to 100
 LEVEL = 0.1  # root mean square of each clip
 PEAK = 0.99

@@ -19,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGITS_VOICES: dict[str, tuple[str, ...]] = {
-    "train": ("en-us+f1", "en-us+m1", "en-gb-x-rp+Alicia"),  # few, as in real life: sound alone must not suffice
+    "train": (
+        "en-us+f1", "en+f4", "en-029+Annie", "en-gb-scotland+belinda", "en-gb-x-rp+Alicia", "en-us+linda",
+        "en-gb-x-gbclan+shelby", "en-gb-x-gbcwmd+aunty", "en-us+m1", "en+m4", "en-029+m7", "en-gb-scotland+Andy",
+        "en-gb-x-rp+Lee", "en-us-nyc+Denis", "en-us+paul", "en-gb-x-gbclan+quincy", "en-gb-x-gbcwmd+zac", "en+john",
+        "en-us-nyc+Hugo", "en-029+Tweaky",
+    ),
     "val": (
         "en-us+f2", "en+steph", "en-gb-scotland+Andrea", "en-gb-x-rp+m3", "en-029+Michael", "en-us-nyc+victor",
         "en-gb-x-gbclan+max", "en-gb-x-gbcwmd+norbert",
