@@ -12,7 +12,7 @@ from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.media import load_audio
 from gtimm.core.plugin import Info
 from gtimm.core.seeding import stream
-from gtimm.data.spoken import SPLITS, Recording, in_noise, read_recordings, speech_spectrum
+from gtimm.data.spoken import SPLITS, Recording, in_noise, read_recordings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Digits(DatasetLoader):
     Attributes:
         speech: folder of real recordings `{digit}_{speaker}_{index}.wav` (the Free Spoken Digit Dataset's layout), split by
             speaker: sorted, the last third tests, the third before validates, the others train.
-        noise_db: signal-to-noise ratio in dB of the speech-shaped noise added to each row; `None` adds none.
+        noise_db: signal-to-noise ratio in dB of the white noise added to each row; `None` adds none.
         seed: of the noise.
     """
 
@@ -131,10 +131,10 @@ def _splits(
     options: Digits | DigitsUCI,
     synthetic: bool,
 ) -> Splits:
-    made, spectrum = {}, speech_spectrum(recordings)
+    made = {}
     for split, (images, labels, heard) in parts.items():
         random = stream(options.seed, "noise", name, split)
-        sounds = [in_noise(recordings[i], options.noise_db, spectrum, random) for i in heard]
+        sounds = [in_noise(recordings[i], options.noise_db, random) for i in heard]
         payloads: dict[str, list[Any]] = {"image": [np.repeat(image[:, :, None], 3, axis=2) for image in images], "audio": sounds}
         made[split] = MultimodalDataset(
             payloads, {"image": "image", "audio": "audio"}, labels, about["classes"], name=f"{name}/{split}"
@@ -144,6 +144,6 @@ def _splits(
         "name": name,
         "images": "real handwriting",
         "speech": speech,
-        "noise": "none" if options.noise_db is None else f"speech-shaped, {options.noise_db:g} dB signal to noise",
+        "noise": "none" if options.noise_db is None else f"white, {options.noise_db:g} dB signal to noise",
     }
     return Splits(made["train"], made["val"], made["test"], facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
-SPECTRUM = 4096  # samples a spectrum is taken over; longer than any spoken digit at 8 kHz but the slowest
 
 
 @dataclass(frozen=True)
@@ -58,25 +56,12 @@ def read_recordings(folder: Path) -> list[Recording]:
     return recordings
 
 
-def speech_spectrum(recordings: Sequence[Recording]) -> NDArray[np.float64]:
-    """Return the long-term amplitude spectrum of the training recordings, (SPECTRUM // 2 + 1,), at most 1."""
-    power = np.zeros(SPECTRUM // 2 + 1)
-    for recording in recordings:
-        if recording.split == "train":
-            power += np.abs(np.fft.rfft(recording.samples, SPECTRUM)) ** 2
-    spectrum: NDArray[np.float64] = np.sqrt(power / power.max())
-    return spectrum
-
-
-def in_noise(
-    recording: Recording, noise_db: float | None, spectrum: NDArray[np.float64], random: np.random.Generator
-) -> tuple[NDArray[np.float32], int]:
-    """Mix a recording with speech-shaped noise: noise with the long-term spectrum of speech, which masks it at every pitch.
+def in_noise(recording: Recording, noise_db: float | None, random: np.random.Generator) -> tuple[NDArray[np.float32], int]:
+    """Mix a recording with white noise.
 
     Args:
         recording: what is said.
         noise_db: ratio of the mean powers of speech and noise over the recording, in dB; `None` adds none.
-        spectrum: from `speech_spectrum`.
         random: source of the noise.
 
     Returns:
@@ -84,12 +69,8 @@ def in_noise(
     """
     samples = recording.samples
     if noise_db is not None:
-        count = max(SPECTRUM, len(samples))
-        white = np.fft.rfft(random.standard_normal(count))
-        shape = np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, len(spectrum)), spectrum)
-        noise = np.fft.irfft(white * shape, count)[: len(samples)]
         power = float(np.mean(np.square(samples, dtype=np.float64)))
-        noise *= np.sqrt(power / 10 ** (noise_db / 10) / np.mean(noise**2))
-        samples = samples + noise.astype(np.float32)
+        scale = np.sqrt(power / 10 ** (noise_db / 10))
+        samples = samples + (scale * random.standard_normal(len(samples))).astype(np.float32)
         samples = samples / max(1.0, float(np.abs(samples).max()))
     return samples.astype(np.float32), recording.rate
