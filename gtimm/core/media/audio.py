@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import os
+from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from gtimm.core.media import ffmpeg
 from gtimm.core.media.sources import Payload, describe, opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     Sound = tuple[NDArray[np.float32], int]
@@ -132,49 +136,53 @@ def _by_ffmpeg(payload: Payload, first: float, last: float) -> Sound:
             raise MediaError(f"Audio {describe(payload)} holds no samples that decode. Replace the file or drop the row.")
         rate, channels = int(head[0].sample_rate), len(head[0].layout.channels)
         _check_rate(rate, payload)
-        if stream.duration is not None:
-            _check_size(min(float(stream.duration * stream.time_base), last) * rate - first * rate, channels, rate, payload)
-        if first > _PREROLL and head[0].pts is not None and stream.start_time is not None:
+        seconds = None if stream.duration is None else float(stream.duration * stream.time_base)
+        if seconds is not None:
+            _check_size((min(seconds, last) - first) * rate, channels, rate, payload)
+        position = 0
+        # Coarse time stamps, as Matroska's milliseconds, would move the cut by some samples: there, decode up to it.
+        if first > _PREROLL and head[0].pts is not None and stream.time_base <= Fraction(1, rate):
             origin = head[0].pts
             found.seek(origin + int((first - _PREROLL) / stream.time_base), stream=stream)
             frames = ffmpeg.decode(found, stream, payload)
-            head = next(frames, None)
-            if head is None or head[0].pts is None:
-                return np.zeros((channels, 0), np.float32), rate
-            position = round(float((head[0].pts - origin) * stream.time_base) * rate)
-        else:
-            position = 0
-        samples, complete = _collect(head, frames, position, _sample(last, rate), rate, payload)
-        _check_end(position + samples.shape[1], rate, complete, found, stream, payload)
-    return samples[:, max(round(first * rate) - position, 0) : max(_sample(last, rate) - position, 0)], rate
+            head = next(((f, damaged) for f, damaged in frames if f.pts is not None), None)
+            position = 0 if head is None else round(float((head[0].pts - origin) * stream.time_base) * rate)
+        wanted = chain([] if head is None else [head], frames)
+        parts, reached, ended = _collect(wanted, position, round(first * rate), _sample(last, rate), rate, payload)
+        if ended and head is not None and seconds is not None and "mp4" in found.format.name:  # others estimate the duration
+            _check_end(reached / rate, seconds, payload)
+    return np.concatenate([np.zeros((channels, 0), np.float32), *parts], axis=1), rate
 
 
-def _collect(head: Any, frames: Any, position: int, stop: int, rate: int, payload: Payload) -> tuple[NDArray[np.float32], bool]:
-    """Samples from `position` until `stop` is reached (then True) or the frames end; (channels, n)."""
+def _collect(
+    frames: Iterable[Any], position: int, begin: int, stop: int, rate: int, payload: Payload
+) -> tuple[list[NDArray[np.float32]], int, bool]:
+    """Samples `begin` to `stop` in parts (channels, n) of frames that start at `position`; where they end, and if all were read."""
     import av
 
     resampler = av.AudioResampler(format="fltp", rate=rate)
     parts: list[NDArray[np.float32]] = []
-    count = damaged = 0
-    while head is not None and position + count < stop:
-        frame, damaged = head
-        parts += [part.to_ndarray() for part in resampler.resample(frame)]
-        count = count + frame.samples
-        _check_size(count, len(frame.layout.channels), rate, payload)
-        head = next(frames, None)
-    if damaged > max(2, _DAMAGED * len(parts)):
+    packets = damaged = kept = 0
+    for frame, damaged in frames:  # noqa: B007 - read after the loop
+        packets += 1
+        for part in resampler.resample(frame):
+            samples = part.to_ndarray()[:, max(begin - position, 0) : max(stop - position, 0)]
+            position += part.samples
+            kept += samples.shape[1]
+            parts.append(samples.astype(np.float32, copy=False))
+            _check_size(kept, len(samples), rate, payload)
+        if position >= stop:
+            return parts, position, False
+    if damaged > max(2, _DAMAGED * packets):
         raise MediaError(f"Audio {describe(payload)} is damaged: {damaged} packets cannot be decoded. Replace the file.")
-    return np.concatenate(parts, axis=1).astype(np.float32, copy=False), head is not None
+    return parts, position, True
 
 
-def _check_end(decoded: int, rate: int, complete: bool, found: Any, stream: Any, payload: Payload) -> None:
-    """Refuse a file whose sound ends long before its index says. Other formats only estimate the duration."""
-    if complete or stream.duration is None or "mp4" not in found.format.name:
-        return
-    promised = float(stream.duration * stream.time_base)
-    if decoded / rate < 0.95 * promised - 0.5:
+def _check_end(reached: float, promised: float, payload: Payload) -> None:
+    """Refuse a file whose sound ends long before its index says."""
+    if reached < 0.95 * promised - 0.5:
         raise MediaError(
-            f"Audio {describe(payload)} is cut short: {decoded / rate:.1f} of {promised:.1f} s can be decoded. Replace the file."
+            f"Audio {describe(payload)} is cut short: {reached:.1f} of {promised:.1f} s can be decoded. Replace the file."
         )
 
 
