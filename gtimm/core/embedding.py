@@ -109,8 +109,8 @@ def _prepared_here(
     for start in range(0, count, block):
         end = min(start + block, count)
         items = chain(ready[start:end], run(array, range(max(start, len(ready)), end)))
-        for slot, item in zip(memory, items, strict=False):
-            place(slot, item)
+        for position, item in enumerate(items, start):
+            place(memory[position - start], item, position)
         yield start, memory[: end - start]
 
 

@@ -44,12 +44,15 @@ def can_fork() -> bool:
     return sys.platform == "linux" and not multiprocessing.current_process().daemon
 
 
-class WorkerDiedError(PluginError):
-    """A worker process ended while it prepared the item at `position`."""
+class ItemError(PluginError):
+    """A worker died, or a prepared item is not like the others; the item is the one at `position`."""
 
     def __init__(self, message: str, position: int) -> None:
-        super().__init__(message)
+        super().__init__(message, position)
         self.position = position
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Workers:
@@ -64,7 +67,7 @@ class Workers:
         workers: how many processes.
 
     Raises:
-        WorkerDiedError: a worker died; the message names the signal.
+        ItemError: a worker died; the message names the signal.
         Exception: what `prepare` raised, of the first item of its block that failed.
     """
 
@@ -82,7 +85,7 @@ class Workers:
         memory = mmap.mmap(-1, max(1, first.nbytes * block * ahead))
         self._slots = np.frombuffer(memory, first.dtype, first.size * block * ahead).reshape(ahead, block, *first.shape)
         for position, item in enumerate(ready):
-            place(self._slots[0, position], item)
+            place(self._slots[0, position], item, position)
         self._at = np.frombuffer(mmap.mmap(-1, 8 * workers), np.int64)
         self._tasks, self._feed = os.pipe()
         self._processes: list[BaseProcess] = []
@@ -151,13 +154,13 @@ class Workers:
         if failed:
             raise failed[min(failed)]
 
-    def _death(self, which: int) -> WorkerDiedError:
+    def _death(self, which: int) -> ItemError:
         process = self._processes[which]
         process.join(5)
         code = process.exitcode
         how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
         often = " That is often a lack of memory." if code == -signal.SIGKILL else ""
-        return WorkerDiedError(
+        return ItemError(
             f"A worker process {how} while it prepared this payload.{often} Replace the payload, or embed with fewer workers.",
             int(self._at[which]),
         )
@@ -173,19 +176,20 @@ class Workers:
             try:
                 for position in range(first, end):
                     self._at[which] = position
-                    place(self._slots[self._slot(position), position % self._block], self._prepare(position))
+                    place(self._slots[self._slot(position), position % self._block], self._prepare(position), position)
             except Exception as error:  # handed to the parent, which raises it
                 answer.send((self._at[which].item(), _portable(error)))
             else:
                 answer.send((first, None))
 
 
-def place(slot: NDArray[Any], item: NDArray[Any]) -> None:
-    """Copy an item to where the encoder reads it; raises `PluginError` if it is not like the first item."""
+def place(slot: NDArray[Any], item: NDArray[Any], position: int) -> None:
+    """Copy an item to where the encoder reads it; raises `ItemError` if it is not like the first item."""
     if item.shape != slot.shape or item.dtype != slot.dtype:
-        raise PluginError(
+        raise ItemError(
             f"Prepared payloads must be alike: found {item.dtype} {item.shape} after {slot.dtype} {slot.shape}. "
-            "Backbone.prepare must give one shape and type for a kind."
+            "Backbone.prepare must give one shape and type for a kind.",
+            position,
         )
     slot[...] = item
 

@@ -76,7 +76,7 @@ class Workspace:
             folder = self.home / "features" / f"{type(backbone).__name__.lower()}-{kind}-{depth}-{digest}"
             about = {
                 "backbone": type(backbone).__name__,
-                "options": backbone.options(),
+                "settings": repr(backbone),
                 "fingerprint": key[0],
                 "kind": kind,
                 "depth": depth,
@@ -146,7 +146,7 @@ class Workspace:
         if not todo:
             return
         from gtimm.core.embedding import embed
-        from gtimm.core.workers import WorkerDiedError
+        from gtimm.core.workers import ItemError
 
         def prepare(position: int) -> Tensor:
             try:
@@ -167,7 +167,7 @@ class Workspace:
                     advance(len(values))
                     if not good.all():
                         raise job.not_finite(todo[begin + int(np.flatnonzero(~good)[0])], int((~good).sum()))
-            except WorkerDiedError as error:
+            except ItemError as error:
                 index = todo[error.position]
                 raise PluginError(f"{job.row(index)}{describe(job.payload(index))}: {error}") from error
 
