@@ -109,20 +109,21 @@ def _by_soundfile(payload: Payload, first: float, last: float) -> Sound | None:
             _check_rate(rate, payload)
             begin, stop = round(first * rate), min(_sample(last, rate), file.frames)
             _check_size(stop - begin, channels, rate, payload)
-            if begin >= file.frames:
+            position = max(0, begin - int(_PREROLL * rate))
+            if begin >= stop:
                 return np.zeros((channels, 0), np.float32), rate
-            if begin:
-                file.seek(begin)
-            parts = [np.zeros((0, channels), np.float32)]
-            while begin < stop:
-                part = file.read(min(stop - begin, max(1, _BLOCK // channels)), dtype="float32", always_2d=True)
+            if position:
+                file.seek(position)
+            parts, skip = [], begin - position
+            while position < stop:
+                part = file.read(min(stop - position, max(1, _BLOCK // channels)), dtype="float32", always_2d=True)
                 if not len(part):
                     break
                 parts.append(part)
-                begin += len(part)
-            if file.format == "FLAC" and begin < stop:
-                raise MediaError(f"Audio {describe(payload)} is cut short: {begin:,} of {stop:,} samples. Replace the file.")
-            return np.concatenate(parts).T, rate
+                position += len(part)
+            if file.format == "FLAC" and position < stop:
+                raise MediaError(f"Audio {describe(payload)} is cut short: {position:,} of {stop:,} samples. Replace the file.")
+            return np.concatenate([np.zeros((0, channels), np.float32), *parts])[skip:].T, rate
 
 
 def _by_ffmpeg(payload: Payload, first: float, last: float) -> Sound:
