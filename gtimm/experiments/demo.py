@@ -175,13 +175,13 @@ def _gallery(folder: Path, data: Splits, options: dict[str, Any]) -> list[dict[s
     (folder / "gallery").mkdir(exist_ok=True)
     found = []
     for index, label in enumerate(data.train.classes):
-        rows = np.flatnonzero(data.train.labels == index)[:6]
+        rows = np.flatnonzero(data.train.labels == index)[:5]
         real = []
         for place, row in enumerate(rows):
             real.append(f"gallery/real-{index}-{place}.png")
             load_image(data.train.payload(TARGET, int(row))).save(folder / real[-1])
         made = []
-        for place, item in enumerate(pool.members[pool.start[index] : pool.start[index + 1]][:6]):
+        for place, item in enumerate(pool.members[pool.start[index] : pool.start[index + 1]][:5]):
             request = plan.requests[item]
             made.append({"file": f"gallery/generated-{index}-{place}.png", "prompt": request.prompt, "seed": request.seed})
             load_image(plan.path(int(item))).save(folder / str(made[-1]["file"]))

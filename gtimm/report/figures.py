@@ -35,6 +35,9 @@ def method_figures(results: Results, dataset: str) -> list[Figure]:
     """Return one chart of all methods for each way of training, tested with nothing missing, on one shared axis."""
     settings = results.settings(dataset)
     shown = {setting: largest_budget(results.trained(setting)) for setting in settings}
+    for setting, rows in shown.items():
+        if setting.missing and all(row.family == REFERENCES for row in rows):
+            shown[setting] = []  # references alone say nothing about a way of training
     axis = _axis(row for rows in shown.values() for row in rows)
 
     def draw(setting: Setting, name: str, title: str, width: int = NARROW) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gtimm.core.errors import DataError
-from gtimm.report.methods import GENERATION, REFERENCES, family, method_order
+from gtimm.report.methods import GENERATION, REFERENCES, ROBUST, family, method_order
 
 SCHEMA_VERSION = 1
 _MECHANISMS = ("random", "stratified", "classes")
@@ -159,7 +159,8 @@ class Results(_Part):
         else:
             own = [r for r in rows if r.setting == setting]
             names = {r.method for r in own}
-            whole = [r for r in rows if not r.missing_train and r.family == REFERENCES and r.method not in names]
+            families = (REFERENCES,) if tested_whole else (REFERENCES, ROBUST)
+            whole = [r for r in rows if not r.missing_train and r.family in families and r.method not in names]
             nearest = {r.method: r.mechanism for r in sorted(whole, key=lambda r: r.mechanism == setting.mechanism)}
             own += [r for r in whole if r.mechanism == nearest[r.method]]
         return sorted(_unique(own), key=row_order)
