@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import tracemalloc
+import warnings
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +18,7 @@ import soundfile
 from PIL import Image
 
 from gtimm.core.errors import MediaError
-from gtimm.core.media import load_audio, load_image, load_text, payload_key
+from gtimm.core.media import describe, load_audio, load_image, load_text, payload_key
 
 RATE = 16_000
 
@@ -129,6 +132,38 @@ def test_a_decompression_bomb_is_refused() -> None:
         load_image(bytes(header))
 
 
+def test_a_large_image_below_our_limit_opens_without_pillows_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_image(png(Image.new("RGB", (10, 10)))).size == (10, 10)
+        monkeypatch.setattr("gtimm.core.media.image.MAX_PIXELS", 90)
+        for payload in (png(Image.new("RGB", (10, 10))), Image.new("RGB", (10, 10))):
+            with pytest.raises(MediaError, match="10x10 pixels, more than 90"):
+                load_image(payload)
+
+
+def test_a_damaged_exif_tag_leaves_the_pixels() -> None:
+    content = png(Image.new("RGB", (4, 2), "red"), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01", format="JPEG")
+    assert load_image(content).size == (4, 2)
+
+
+def test_a_format_that_runs_another_program_is_refused() -> None:
+    with pytest.raises(MediaError, match="no image format"):
+        load_image(png(Image.new("RGB", (4, 4)), format="EPS"))
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0.0, 1.0], 255), ([0.0, 255.0], 255), ([0.0, 65535.0], 255)])
+def test_float_images_scale_by_the_smallest_usual_range(values: list[float], expected: int) -> None:
+    assert pixel(png(Image.fromarray(np.array([values], np.float32)), format="TIFF"), (1, 0)) == (expected,) * 3
+
+
+@pytest.mark.parametrize("value", [70_000.0, float("nan"), float("inf")])
+def test_float_images_of_another_range_are_refused(value: float) -> None:
+    with pytest.raises(MediaError, match="grey values"):
+        load_image(png(Image.fromarray(np.array([[0.5, value]], np.float32)), format="TIFF"))
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.png").write_bytes(content)
@@ -182,6 +217,59 @@ def test_sound_files_decode_to_channels_by_samples(tmp_path: Path, form: str) ->
             np.testing.assert_allclose(samples[:, middle], stereo[:, middle], atol=1e-3)
         else:
             assert np.abs(samples[0, middle]).max() == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 96_000])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_integer_and_float_files_at_any_usual_rate(tmp_path: Path, rate: int, subtype: str) -> None:
+    samples = np.stack([np.linspace(-0.9, 0.9, 500), np.linspace(0.9, -0.9, 500)])
+    soundfile.write(tmp_path / "a.wav", samples.T, rate, subtype=subtype)
+    found, found_rate = load_audio(tmp_path / "a.wav")
+    assert found_rate == rate
+    np.testing.assert_allclose(found, samples, atol=1e-2 if subtype == "PCM_U8" else 1e-4)
+
+
+def test_a_file_of_another_name_is_known_by_its_content(tmp_path: Path) -> None:
+    for name in ("a.raw", "a.mp3", "a"):
+        soundfile.write(tmp_path / "a.wav", tone(), RATE)
+        (tmp_path / "a.wav").rename(tmp_path / name)
+        assert load_audio(tmp_path / name)[0].shape == (1, 8000), name
+
+
+def test_a_header_that_promises_too_much_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "lie.flac"
+    soundfile.write(path, tone(), RATE)
+    content = bytearray(path.read_bytes())
+    for promised, message in ((2**36 - 1, "longer than 3600 s"), (RATE * 3000, "cannot be decoded|cut short")):
+        field = int.from_bytes(content[18:26], "big") >> 36 << 36 | promised
+        content[18:26] = field.to_bytes(8, "big")
+        path.write_bytes(content)
+        tracemalloc.start()
+        with pytest.raises(MediaError, match=rf"lie\.flac.*({message})"):
+            load_audio(path)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rate", [1, 1_000_000])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(), rate)
+    with pytest.raises(MediaError, match=rf"a\.wav.*{rate} samples a second"):
+        load_audio(tmp_path / "a.wav")
+
+
+def test_a_float_file_with_nan_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, np.nan], np.float32), RATE, subtype="FLOAT")
+    with pytest.raises(MediaError, match=r"a\.wav.*NaN"):
+        load_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("load", [load_image, load_audio])
+def test_pipes_and_devices_are_never_waited_for(tmp_path: Path, load: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path, "null\0byte"):
+        with pytest.raises(MediaError, match=r"is not a file|does not exist"):
+            load(path)
 
 
 def test_mono_and_stereo_arrays_keep_their_channels() -> None:
@@ -298,3 +386,35 @@ def test_pictures_of_one_index_and_two_palettes_have_two_keys() -> None:
     two.putpalette([0, 255, 0])
     assert payload_key("image", one) != payload_key("image", two)
     assert payload_key("image", one) == payload_key("image", one.copy())
+
+
+def test_text_that_looks_like_a_path_is_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("content")
+    path = str(tmp_path / "a.txt")
+    assert load_text(path) == path
+    before = payload_key("text", path)
+    (tmp_path / "a.txt").unlink()
+    assert payload_key("text", path) == before
+    with pytest.raises(MediaError, match="must be a string"):
+        payload_key("text", Path(path))
+
+
+@pytest.mark.parametrize("payload", [object(), [object()], [[1.0], [1.0, 2.0]], None, {"a": 1}])
+def test_what_has_no_content_of_its_own_has_no_key(payload: Any) -> None:
+    for kind in ("audio", "video", "vector"):
+        with pytest.raises(MediaError, match="must be a path"):
+            payload_key(kind, payload)
+
+
+def test_vectors_in_lists_tuples_and_arrays_have_one_key() -> None:
+    keys = {payload_key("vector", v) for v in ([1.0, 2.0, 3.0], (1.0, 2.0, 3.0), np.array([1.0, 2.0, 3.0]))}
+    assert len(keys) == 1
+
+
+def test_descriptions_are_short() -> None:
+    assert describe("a.png") == "'a.png'"
+    assert describe(b"\xff" * 9999) == "9999 bytes"
+    assert len(describe("word " * 1000)) < 300
+    assert "(5000 characters)" in describe("word " * 1000)
+    assert describe(Path("/" + "x" * 300 + "/end.png")).endswith("end.png' (309 characters)")
+    assert "\n" not in describe("two\nlines")

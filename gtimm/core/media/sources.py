@@ -69,6 +69,7 @@ def decoding(noun: str, payload: Payload) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise anything: struct.error, ZeroDivisionError, UnicodeDecodeError, ...
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = str(reason).rstrip(". ")
         raise MediaError(f"{noun} {describe(payload)} cannot be decoded: {reason}. Replace the file or drop the row.") from error
 
 
