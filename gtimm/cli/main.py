@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gtimm.cli import cache
+
 app = typer.Typer(
     name="gtimm",
     no_args_is_help=True,
@@ -18,6 +20,8 @@ app = typer.Typer(
     help="Learn from multi-modal data with missing modalities: fill the gaps, train, see whether it helped.",
     epilog="Start with: [bold]gtimm demo[/bold]",
 )
+
+app.add_typer(cache.app, name="cache")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")]
 Store = Annotated[
@@ -84,6 +88,18 @@ def run(
         else:
             raise ConfigError("experiment: only 'demo' is known; leave the field out for a run of your own.")
     print_results(results, out)
+
+
+@app.command(epilog="Example: [bold]gtimm embed experiment.yaml[/bold]; interrupted, the same command goes on where it stopped")
+def embed(
+    config: Annotated[Path, typer.Argument(help="YAML file: data, pipeline.")],
+    store: Store = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+) -> None:
+    """Embed all payloads of a configuration's data, so that training finds them in the store."""
+    from gtimm.cli.embed import embed_config
+
+    embed_config(config, store, device)
 
 
 @app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")

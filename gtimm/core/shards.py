@@ -167,6 +167,17 @@ def merge(path: Path, shards: Sequence[Shard]) -> None:
     _write(path, high[order], low[order], sums[order], size, dtype, rows())
 
 
+def drop_rows(path: Path, rows: Sequence[int]) -> None:
+    """Write a shard anew without some of its rows; without the shard where none is left."""
+    shard = Shard(path)
+    keep = np.setdiff1d(np.arange(shard.rows), rows)
+    if len(keep):
+        kept = shard.values[keep]
+        _write(path, shard.high[keep], shard.low[keep], shard.sums[keep], kept.shape[1], shard.dtype, [kept])
+    else:
+        path.unlink()
+
+
 def _kept(order: I64, again: NDArray[np.bool_], shards: Sequence[Shard], owner: I64, position: I64) -> NDArray[np.bool_]:
     """Of each key's rows keep the first whose checksum is right."""
     keep = ~again

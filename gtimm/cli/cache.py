@@ -1,0 +1,116 @@
+"""`gtimm cache`: the stored features, what they are, whether they are sound, and how to be rid of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List, verify and prune stored features.")
+
+Store = Annotated[Path | None, typer.Option(help="The store folder; default GTIMM_HOME, else the user's cache folder.")]
+
+
+@app.command("list", epilog="Examples: [bold]gtimm cache list[/bold]; [bold]gtimm cache list --store features/ --json[/bold]")
+def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List feature stores: backbone, kind, depth, dtype, rows, size, days since the last use."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from gtimm.core.stores import list_stores
+
+    home = _home(store)
+    stores = list_stores(home)
+    if as_json:
+        names = ("backbone", "kind", "depth", "dtype", "precision", "size", "fingerprint")
+        print(
+            json.dumps(
+                [
+                    {
+                        "folder": str(s.folder),
+                        **{n: s.about.get(n) for n in names},
+                        "rows": s.rows,
+                        "bytes": s.bytes,
+                        "used": s.used,
+                    }
+                    for s in stores
+                ],
+                indent=2,
+            )
+        )
+        return
+    table = Table()
+    for name in ("backbone", "kind", "depth", "dtype"):
+        table.add_column(name)
+    for name in ("rows", "MB", "days unused", "damaged"):
+        table.add_column(name, justify="right")
+    for s in stores:
+        facts = [str(s.about.get(name, "?")) for name in ("backbone", "kind", "depth", "dtype")]
+        table.add_row(*facts, f"{s.rows:,}", f"{s.bytes / 1e6:,.1f}", f"{s.days:.0f}", str(len(s.damaged) or ""))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{sum(s.rows for s in stores):,} rows, {sum(s.bytes for s in stores) / 1e6:,.1f} MB in {home}")
+
+
+@app.command(epilog="Examples: [bold]gtimm cache verify[/bold]; [bold]gtimm cache verify --repair[/bold]")
+def verify(
+    store: Store = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Drop what is damaged; it is embedded again when it is needed.")
+    ] = False,
+) -> None:
+    """Read everything and compare checksums; exit code 2 where something is damaged and was not repaired."""
+    from gtimm.core import stores
+    from gtimm.core.progress import progress_bar
+
+    found = stores.list_stores(_home(store))
+    damages = []
+    with progress_bar("Verifying", len(found), "stores") as advance:
+        for one in found:
+            damages += stores.verify(one)
+            advance(1)
+    for damage in damages:
+        typer.echo(f"damaged: {damage.path}: {damage.reason}")
+    if damages and repair:
+        stores.repair(damages)
+        typer.echo(f"{len(damages)} shards repaired; what they lost is embedded again when it is needed.")
+    elif damages:
+        typer.echo(f"{len(damages)} shards are damaged. `gtimm cache verify --repair` drops what is damaged.")
+        raise typer.Exit(2)
+    else:
+        typer.echo(f"{sum(s.rows for s in found):,} rows in {len(found)} stores are sound.")
+
+
+@app.command(
+    epilog="Examples: [bold]gtimm cache prune --days 90[/bold] shows what would go; "
+    "[bold]gtimm cache prune --backbone imagebind --yes[/bold] removes it"
+)
+def prune(
+    store: Store = None,
+    days: Annotated[float | None, typer.Option(help="Only stores not used for so many days.", min=0)] = None,
+    backbone: Annotated[str | None, typer.Option(help="Only stores of this backbone: part of a name or fingerprint.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it nothing is removed, only shown.")] = False,
+) -> None:
+    """Remove feature stores by age or backbone, and what dead writers left. Shows what would go unless --yes is given."""
+    from gtimm.core import stores
+    from gtimm.core.errors import ConfigError
+
+    if days is None and backbone is None:
+        raise ConfigError("Say what may go: --days 90, --backbone imagebind, or both; --days 0 is everything.")
+    home = _home(store)
+    chosen = stores.unused(stores.list_stores(home), days, backbone)
+    for one in chosen:
+        typer.echo(f"{one.folder.name}: {one.rows:,} rows, {one.bytes / 1e6:,.1f} MB, unused for {one.days:.0f} days")
+    if not yes:
+        typer.echo(f"{sum(s.bytes for s in chosen) / 1e6:,.1f} MB in {len(chosen)} stores would go. Add --yes to remove them.")
+        return
+    freed = stores.remove(chosen) + stores.sweep_all(home)
+    typer.echo(f"{freed / 1e6:,.1f} MB freed, {len(chosen)} stores removed.")
+
+
+def _home(store: Path | None) -> Path:
+    from gtimm.core.files import default_home
+
+    return store.expanduser() if store is not None else default_home()
