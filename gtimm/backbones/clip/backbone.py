@@ -14,7 +14,7 @@ from gtimm.backbones.clip.source import LOCAL, Source, find
 from gtimm.core.backbone import Backbone
 from gtimm.core.errors import ConfigError, WeightsError
 from gtimm.core.files import file_digest
-from gtimm.core.media import Payload, load_image, load_text
+from gtimm.core.media import Payload, load_still, load_text, still_kind
 from gtimm.core.plugin import Depth, Info
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Clip(Backbone):
     """
 
     info: ClassVar[Info] = Info(
-        kinds=("image", "text"), depths=("pooled", "last_block"), weights_licence="MIT (openai, laion, datacomp); others differ"
+        kinds=("image", "text", "video"), depths=("pooled", "last_block"), weights_licence="MIT (openai, laion, datacomp); others differ"
     )
 
     model: str = "ViT-B-32"
@@ -82,15 +82,15 @@ class Clip(Backbone):
             return int(config["embed_dim"])
         from gtimm.backbones.clip.prompts import last_block_size
 
-        return last_block_size(config, kind)
+        return last_block_size(config, still_kind(kind))
 
     def prepare(self, kind: str, payload: Payload) -> Tensor:
-        """Image (3, height, width), text (context,) token ids."""
+        """Image (3, height, width), a video as its middle frame, text (context,) token ids."""
         from gtimm.backbones.clip import preprocess
 
         source = self.source()
-        if kind == "image":
-            return preprocess.prepare_image(load_image(payload), source)
+        if still_kind(kind) == "image":
+            return preprocess.prepare_image(load_still(kind, payload), source)
         return preprocess.prepare_text(load_text(payload), source, self.download, self.overlong)
 
     def preprocess(self, kind: str, payload: Payload) -> Tensor:
@@ -128,6 +128,7 @@ class ClipEncoder:
 
         from gtimm.backbones.clip import prompts
 
+        kind = still_kind(kind)
         if kind == "text":
             self._overlong.warn_once()  # the texts were prepared elsewhere, perhaps in other processes
         with torch.no_grad():
@@ -143,6 +144,7 @@ class ClipEncoder:
         """The last block with prompts: (n, size) and (n, p, width) or None -> (n, embed_dim)."""
         from gtimm.backbones.clip import prompts
 
+        kind = still_kind(kind)
         prompts.last_block_size(self._source.config, kind)
         tokens = None if tokens is None else tokens.to(self._dtype)
         return self._scaled(prompts.finish(self.model, kind, stored.to(self._dtype), tokens))

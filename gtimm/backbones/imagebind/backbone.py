@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from gtimm.backbones.imagebind.config import ImageBindConfig, Kind, load_config
 from gtimm.core.backbone import Backbone
 from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
-from gtimm.core.media import Payload, load_audio, load_image, load_text
+from gtimm.core.media import Payload, load_audio, load_still, load_text, still_kind
 from gtimm.core.plugin import Depth, Info
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ImageBind(Backbone):
     """
 
     info: ClassVar[Info] = Info(
-        kinds=("image", "audio", "text"), depths=("pooled", "last_block"), weights_licence="CC-BY-NC-SA-4.0"
+        kinds=("image", "audio", "text", "video"), depths=("pooled", "last_block"), weights_licence="CC-BY-NC-SA-4.0"
     )
 
     weights: Path | None = None
@@ -67,7 +67,7 @@ class ImageBind(Backbone):
 
     def check_kind(self, kind: str) -> None:
         """Raises IncompatibleError for a kind that is not loaded."""
-        if kind not in self.loaded_kinds():
+        if still_kind(kind) not in self.loaded_kinds():
             raise IncompatibleError(
                 f"{type(self).__name__} cannot embed {kind!r}; it embeds {', '.join(self.loaded_kinds())} with these options. "
                 "Choose another backbone, or one by modality: backbone={'image': 'imagebind', ...}."
@@ -91,16 +91,16 @@ class ImageBind(Backbone):
         config = self.sizes()
         if depth == "pooled":
             return config.out_embed_dim
-        sizes = config.trunk(cast("Kind", kind))
+        sizes = config.trunk(cast("Kind", still_kind(kind)))
         return getattr(sizes, "clips", 1) * (2 * sizes.embed_dim + sizes.num_heads)
 
     def prepare(self, kind: str, payload: Payload) -> Tensor:
-        """Image (3, side, side), audio (clips, 1, mel bins, frames), text (context,) token ids."""
+        """Image (3, side, side), a video as its middle frame, audio (clips, 1, mel bins, frames), text (context,) token ids."""
         from gtimm.backbones.imagebind import preprocess
 
         config = self.sizes()
-        if kind == "image" and config.vision is not None:
-            return preprocess.prepare_image(load_image(payload), config.vision)
+        if still_kind(kind) == "image" and config.vision is not None:
+            return preprocess.prepare_image(load_still(kind, payload), config.vision)
         if kind == "audio" and config.audio is not None:
             samples, rate = load_audio(payload)
             return preprocess.prepare_audio(samples, rate, config.audio, self.downmix)
@@ -145,14 +145,14 @@ class ImageBindEncoder:
         with torch.no_grad():
             batch = batch.to(self._device)
             batch = batch.to(self._dtype) if batch.is_floating_point() else batch
-            stored = self.model.summarise(cast("Kind", kind), batch)
+            stored = self.model.summarise(cast("Kind", still_kind(kind)), batch)
             return stored if depth == "last_block" else self.finish(kind, stored, None)
 
     def finish(self, kind: str, stored: Tensor, tokens: Tensor | None) -> Tensor:
         """The last block with prompts: (n, size) and (n, p, width) or None -> (n, out_embed_dim)."""
         import torch.nn.functional as F
 
-        out = self.model.finish(cast("Kind", kind), stored, tokens, scaled=self._scaled)
+        out = self.model.finish(cast("Kind", still_kind(kind)), stored, tokens, scaled=self._scaled)
         return F.normalize(out, dim=-1) if self._renormalize else out
 
 

@@ -7,7 +7,7 @@ from gtimm.core.media.image import MAX_PIXELS, load_image
 from gtimm.core.media.keys import payload_key
 from gtimm.core.media.sources import Payload, check_path, describe
 from gtimm.core.media.text import load_text
-from gtimm.core.media.video import load_frame, load_frames, load_still
+from gtimm.core.media.video import load_frame, load_frames, load_still, still_kind
 
 __all__ = [
     "MAX_PIXELS",
@@ -22,4 +22,5 @@ __all__ = [
     "load_still",
     "load_text",
     "payload_key",
+    "still_kind",
 ]

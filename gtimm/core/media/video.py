@@ -23,6 +23,11 @@ _BACK = (0.0, 2.0, 10.0)  # seconds before the moment to seek to: an index in de
 _TICK = 1e-3  # of the unit of time stamps; rounding of seconds to it must not lose the frame that starts there
 
 
+def still_kind(kind: str) -> str:
+    """Return the kind as which a backbone of images embeds a payload: a video is the image of its middle frame."""
+    return "image" if kind == "video" else kind
+
+
 def load_still(kind: str, payload: Payload) -> Image:
     """Return the picture that stands for a payload of kind `"image"` or `"video"` (its middle frame), RGB."""
     return load_frame(payload) if kind == "video" else load_image(payload)
