@@ -18,7 +18,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(blocks("python")[0], "README.md", "exec"), {})  # noqa: S102 - our own text
+    exec(compile(blocks("python")[0], "README.md", "exec"), {})
     printed = [line.split(" ", 1) for line in capsys.readouterr().out.strip().splitlines()]
     promised = [line.split(" ", 1) for line in blocks("text")[0].strip().splitlines()]
     assert [name for _, name in printed] == [name for _, name in promised]
