@@ -42,7 +42,9 @@ class Clip(Backbone):
     """
 
     info: ClassVar[Info] = Info(
-        kinds=("image", "text", "video"), depths=("pooled", "last_block"), weights_licence="MIT (openai, laion, datacomp); others differ"
+        kinds=("image", "text", "video"),
+        depths=("pooled", "last_block"),
+        weights_licence="MIT (openai, laion, datacomp); others differ",
     )
 
     model: str = "ViT-B-32"

@@ -22,7 +22,9 @@ class ImageBindTiny(ImageBind):
         True
     """
 
-    info: ClassVar[Info] = Info(kinds=("image", "audio", "text", "video"), depths=("pooled", "last_block"), weights_licence="Apache-2.0")
+    info: ClassVar[Info] = Info(
+        kinds=("image", "audio", "text", "video"), depths=("pooled", "last_block"), weights_licence="Apache-2.0"
+    )
 
     weights: Path | None = ASSET / "imagebind_tiny.safetensors"
     config: Path | None = ASSET / "config.json"

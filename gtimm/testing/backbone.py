@@ -1,0 +1,149 @@
+"""What every backbone promises. A broken promise is an `AssertionError` that says which, with what was found."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from gtimm.core.backbone import Backbone
+    from gtimm.core.media import Payload
+    from gtimm.core.plugin import Depth
+
+    Payloads = Mapping[str, Sequence[Payload]]
+
+CLOSE = 1e-4
+
+
+def check_backbone(backbone: Backbone, payloads: Payloads) -> None:
+    """Run every check of `BACKBONE_CHECKS`.
+
+    Args:
+        backbone: the backbone.
+        payloads: by kind, two or more different payloads of each kind to try.
+
+    Raises:
+        AssertionError: a promise is broken.
+
+    Example:
+        >>> import torch
+        >>> from gtimm.backbones.precomputed import Precomputed
+        >>> check_backbone(Precomputed(dim=2), {"vector": [[1.0, 2.0], [3.0, 4.0]]})
+    """
+    for check in BACKBONE_CHECKS:
+        check(backbone, payloads)
+
+
+def check_shape_and_dtype(backbone: Backbone, payloads: Payloads) -> None:
+    """Features are finite float32 of (n, `size`), at every depth of `info.depths`, for one payload and for many."""
+    for kind, depth, batch in _batches(backbone, payloads):
+        for part in (batch, batch[:1]):
+            found = _encode(backbone, kind, part, depth)
+            expected = (len(part), backbone.size(kind, depth))
+            assert tuple(found.shape) == expected, (
+                f"{kind!r} at {depth!r}: features of shape {tuple(found.shape)}, size() says {expected}."
+            )
+            assert found.dtype == torch.float32, f"{kind!r} at {depth!r}: features of {found.dtype}, not float32."
+            assert torch.isfinite(found).all(), f"{kind!r} at {depth!r}: features that are not finite."
+
+
+def check_determinism(backbone: Backbone, payloads: Payloads) -> None:
+    """The same payloads give the same features, bit for bit, also from an encoder that is opened again."""
+    for kind, depth, batch in _batches(backbone, payloads):
+        first, second = _encode(backbone, kind, batch, depth), _encode(backbone, kind, batch, depth)
+        assert torch.equal(first, second), f"{kind!r} at {depth!r}: two runs differ by {(first - second).abs().max():g}."
+
+
+def check_batch_invariance(backbone: Backbone, payloads: Payloads) -> None:
+    """A payload's features do not depend on its batch mates, up to rounding."""
+    for kind, depth, batch in _batches(backbone, payloads):
+        together = _encode(backbone, kind, batch, depth)
+        alone = torch.cat([_encode(backbone, kind, batch[i : i + 1], depth) for i in range(len(batch))])
+        distance = float((together - alone).norm() / alone.norm().clamp(min=1e-12))
+        assert distance < CLOSE, f"{kind!r} at {depth!r}: features differ by {distance:g} of their norm with other batch mates."
+
+
+def check_payloads_matter(backbone: Backbone, payloads: Payloads) -> None:
+    """Different payloads give different features."""
+    for kind, depth, batch in _batches(backbone, payloads):
+        found = _encode(backbone, kind, batch, depth)
+        assert len(found) < 2 or not torch.equal(found[0], found[1]), f"{kind!r} at {depth!r}: two payloads have one embedding."
+
+
+def check_frozen(backbone: Backbone, payloads: Payloads) -> None:
+    """Features carry no gradient; modules of the encoder are in eval mode and unchanged by encoding."""
+    encoder = backbone.open("cpu", "float32")
+    modules = [value for value in vars(encoder).values() if isinstance(value, nn.Module)]
+    before = [value.clone() for module in modules for value in module.state_dict().values()]
+    for kind, depth, batch in _batches(backbone, payloads):
+        with torch.enable_grad():
+            found = encoder.encode(kind, batch, depth)
+        assert not found.requires_grad, f"{kind!r} at {depth!r}: features require a gradient; freeze the parameters."
+    for module in modules:
+        assert not module.training, f"{type(module).__name__} is in training mode; call eval()."
+    after = [value for module in modules for value in module.state_dict().values()]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "Encoding changed the encoder's state."
+
+
+def check_input_is_not_mutated(backbone: Backbone, payloads: Payloads) -> None:
+    """Neither preparing nor encoding changes what it is given."""
+    for kind, items in payloads.items():
+        before = pickle.dumps(list(items))
+        batch = _stack(backbone, kind, items)
+        assert pickle.dumps(list(items)) == before, f"Preparing {kind!r} changed a payload."
+        copy = batch.clone()
+        _encode(backbone, kind, batch, "pooled")
+        assert torch.equal(batch, copy), f"Encoding {kind!r} changed the batch."
+
+
+def check_fingerprint_is_stable(backbone: Backbone, payloads: Payloads) -> None:
+    """The fingerprint is a string that does not change from call to call, nor by opening the model."""
+    first = backbone.fingerprint()
+    backbone.open("cpu", "float32")
+    second = type(backbone)(**backbone.model_dump()).fingerprint()
+    assert isinstance(first, str), f"fingerprint() returned {type(first).__name__}, not a string."
+    assert first, "fingerprint() is empty."
+    assert first == second, f"fingerprint() of an equal backbone differs: {first!r} and {second!r}."
+
+
+def check_options_round_trip(backbone: Backbone, payloads: Payloads) -> None:
+    """Options survive JSON, as a configuration file and a saved model need."""
+    again = type(backbone)(**json.loads(json.dumps(backbone.options())))
+    assert again == backbone, f"Options changed by way of JSON: {backbone!r} became {again!r}."
+
+
+def check_fingerprint_follows_weights(backbone: Backbone, changed: Backbone) -> None:
+    """A backbone that differs in a weight has another fingerprint; `changed` reads weights that differ in one number."""
+    assert backbone.fingerprint() != changed.fingerprint(), (
+        "fingerprint() is the same for other weights; stored features would mix."
+    )
+
+
+BACKBONE_CHECKS: tuple[Callable[[Any, Any], None], ...] = (
+    check_shape_and_dtype,
+    check_determinism,
+    check_batch_invariance,
+    check_payloads_matter,
+    check_frozen,
+    check_input_is_not_mutated,
+    check_fingerprint_is_stable,
+    check_options_round_trip,
+)
+
+
+def _batches(backbone: Backbone, payloads: Payloads) -> list[tuple[str, Depth, Tensor]]:
+    return [(k, d, _stack(backbone, k, items)) for k, items in payloads.items() for d in backbone.info.depths]
+
+
+def _stack(backbone: Backbone, kind: str, items: Sequence[Payload]) -> Tensor:
+    return torch.stack([backbone.preprocess(kind, item) for item in items])
+
+
+def _encode(backbone: Backbone, kind: str, batch: Tensor, depth: Depth) -> Tensor:
+    with torch.inference_mode():
+        return backbone.open("cpu", "float32").encode(kind, batch, depth)
