@@ -71,9 +71,36 @@ def test_a_small_job_starts_no_process(home: Path, monkeypatch: pytest.MonkeyPat
 
 
 @FORKS
-def test_a_job_that_takes_long_to_prepare_is_shared(home: Path) -> None:
-    workspace(home).column(numbered(60), "vector", toy(ready=lambda _: time.sleep(0.01)))
-    assert calls["prepared"] == 3
+@pytest.mark.parametrize("slow", ["preparing", "encoding"])
+def test_threads_prepare_beside_a_slow_encoder_and_processes_where_preparing_is_the_work(
+    home: Path, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(batch: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.01 * len(batch) if slow == "encoding" else 0)
+        return batch.clone()
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr("gtimm.core.embedding.START", 8)
+    monkeypatch.setattr("gtimm.core.embedding.WORTH_FORKING", 0.01)
+    seen = []
+    backbone = toy(act, lambda payload: (seen.append(payload[0]), time.sleep(0.002)))
+    table, _ = workspace(home).column(numbered(48), "vector", backbone)
+    np.testing.assert_array_equal(table[:, 0], np.arange(48))
+    assert len(seen) == 48 if slow == "encoding" else len(seen) < 20
+
+
+@FORKS
+def test_processes_that_took_over_name_the_row_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ready(payload: Any) -> None:
+        time.sleep(0.002)
+        if payload[0] == 41:
+            os._exit(3)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr("gtimm.core.embedding.START", 8)
+    monkeypatch.setattr("gtimm.core.embedding.WORTH_FORKING", 0.01)
+    with pytest.raises(PluginError, match="Row 41"):
+        workspace(home).column(numbered(48), "vector", toy(ready=ready))
 
 
 def test_without_fork_threads_prepare(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
