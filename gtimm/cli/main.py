@@ -110,10 +110,23 @@ def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     print_plugins(as_json)
 
 
-@app.command(epilog="Example: [bold]gtimm check[/bold]")
-def check(store: Store = None) -> None:
-    """Say what works on this machine, what is missing, and where it comes from."""
+@app.command(epilog="Examples: [bold]gtimm check[/bold]; [bold]gtimm check --download imagebind[/bold]")
+def check(
+    store: Store = None,
+    download: Annotated[str | None, typer.Option(help="Fetch published weights (resumable), such as imagebind.")] = None,
+) -> None:
+    """Say what works on this machine, what is missing, where it comes from, its size and licence."""
     from gtimm.cli.checks import print_checks
+
+    if download is not None:
+        from gtimm.core.download import REMOTES
+        from gtimm.core.download import download as fetch
+
+        if download in REMOTES:
+            remote = REMOTES[download]
+            typer.echo(f"{remote.file}: {remote.size / 1e9:.1f} GB, {remote.licence}, from {remote.url}")
+        typer.echo(f"{fetch(download)} is there")
+        return
 
     if not print_checks(store):
         raise typer.Exit(2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from gtimm.backbones.imagebind.config import ImageBindConfig, Kind, load_config
 from gtimm.core.backbone import Backbone
+from gtimm.core.download import REMOTES
 from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
 from gtimm.core.media import Payload, load_audio, load_still, load_text, still_kind
 from gtimm.core.plugin import Depth, Info
@@ -121,9 +122,12 @@ class ImageBind(Backbone):
 
     def _weights(self) -> Path:
         if self.weights is None:
+            published = REMOTES["imagebind"].path
+            if published.is_file():
+                return published
             raise WeightsError(
                 "ImageBind needs its checkpoint: weights='.../imagebind_huge.pth' (published by its authors under CC BY-NC-SA "
-                "4.0, not part of this library). backbone='imagebind-tiny' needs none."
+                "4.0, not part of this library). `gtimm check --download imagebind` fetches it. backbone='imagebind-tiny' needs none."
             )
         if not self.weights.is_file():
             raise WeightsError(f"ImageBind weights {str(self.weights)!r} do not exist.")
