@@ -242,3 +242,12 @@ def test_half_precision_stays_near(backbone: ImageBind) -> None:
     assert relative(backbone.open(dtype="bfloat16").encode("image", prepared).float(), full) < 0.05
     with pytest.raises(ConfigError, match="int8"):
         backbone.open(dtype="int8")
+
+
+def test_a_rate_that_no_device_has_needs_no_huge_kernel() -> None:
+    from gtimm.backbones.imagebind.preprocess import _resampler
+
+    odd, usual = _resampler(44_101, 16_000), _resampler(44_100, 16_000)
+    assert odd.kernel.numel() < 5_000_000
+    assert abs(odd.orig_freq / odd.new_freq - 44_101 / 16_000) < 1e-3
+    assert (usual.orig_freq, usual.new_freq) == (441, 160)

@@ -145,7 +145,10 @@ def _filters(rate: int, bins: int) -> tuple[Tensor, Tensor]:
 def _resampler(rate: int, target: int) -> Any:
     from torchaudio.transforms import Resample
 
-    return Resample(rate, target, dtype=torch.float32)  # the kernel in the precision of `functional.resample`
+    # Exact for every usual rate; an odd one, as a damaged header may name, would need a kernel of gigabytes.
+    ratio = Fraction(rate, target).limit_denominator(640)
+    # The kernel in the precision of `functional.resample`.
+    return Resample(ratio.numerator, ratio.denominator, dtype=torch.float32)
 
 
 @lru_cache(maxsize=4)
