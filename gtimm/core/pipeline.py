@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError, did_you_mean
 from gtimm.core.missing import Missing
+from gtimm.core.options import EmbedOptions
 from gtimm.core.registry import registry
 from gtimm.core.workspace import open_workspace
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from gtimm.core.imputer import Imputer, State
     from gtimm.core.plugin import Depth
     from gtimm.core.training import Run, TrainOptions
+    from gtimm.core.workspace import Workspace
 
 Spec = Any
 """A name, `{"name": ..., **options}`, an instance; for backbones and imputers also a dict of these by modality."""
@@ -46,6 +49,7 @@ class Pipeline:
         store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
         engine: where generation runs.
+        embed: `EmbedOptions`, or its fields: how payloads are embedded and stored.
         generate: `True`, `False`, or `"ask"`: long generation (above an hour) is never started in silence.
 
     Raises:
@@ -73,6 +77,7 @@ class Pipeline:
         store: str | PathLike[str] | None = None,
         device: str = "auto",
         engine: Spec = "local",
+        embed: EmbedOptions | Mapping[str, Any] | None = None,
         generate: bool | Literal["ask"] = "ask",
     ) -> None:
         if rows not in ("all", "complete"):
@@ -83,6 +88,7 @@ class Pipeline:
         self.modalities = tuple(modalities) if modalities is not None else None
         self.rows = rows
         self._train_options = train
+        self.embed_options = _embed_options(embed)
         self._backbones: dict[str | None, Backbone] = _by_modality("backbones", backbone)
         self._imputers: dict[str | None, Imputer | None] = _by_modality("imputers", imputer)
         self._eval_imputers: dict[str | None, Imputer | None] = _by_modality("imputers", eval_imputer)
@@ -258,6 +264,9 @@ class Pipeline:
             config["rows"] = self.rows
         if train := self.train_options.model_dump(exclude_defaults=True):
             config["train"] = train
+        defaults = asdict(EmbedOptions())
+        if embed := {name: value for name, value in asdict(self.embed_options).items() if value != defaults[name]}:
+            config["embed"] = embed
         return config
 
     def __repr__(self) -> str:
@@ -267,6 +276,10 @@ class Pipeline:
     def depth(self) -> Depth:
         """Depth of the features that the fusion needs."""
         return self.fusion.capabilities().depths[0]
+
+    @property
+    def _workspace(self) -> Workspace:
+        return open_workspace(self.store, self.device, self.embed_options)
 
     def _check(self) -> None:
         from gtimm.core.fusion import Fusion
@@ -316,8 +329,9 @@ class Pipeline:
         from gtimm.core.filling import Filler
 
         backbones = {m: _pick(self._backbones, m, required=True) for m in self.kinds}
-        workspace = open_workspace(self.store, self.device)
-        return Filler(workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent)
+        return Filler(
+            self._workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent
+        )
 
     def _same_form(self, data: MultimodalDataset) -> None:
         for m, kind in self.kinds.items():
@@ -334,9 +348,18 @@ class Pipeline:
         return MultimodalDataset.from_frame(frame, columns, None, root=root)
 
     def _count(self, before: Mapping[str, int]) -> None:
-        after = open_workspace(self.store, self.device).counters
+        after = self._workspace.counters
         for name, value in before.items():
             self.counters[name] += after[name] - value
+
+
+def _embed_options(value: EmbedOptions | Mapping[str, Any] | None) -> EmbedOptions:
+    if isinstance(value, EmbedOptions):
+        return value
+    known = [field.name for field in fields(EmbedOptions)]
+    if unknown := [name for name in value or {} if name not in known]:
+        raise ConfigError(f"embed has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Options: {', '.join(known)}.")
+    return EmbedOptions(**dict(value or {}))
 
 
 def _by_modality(group: Any, spec: Spec) -> dict[str | None, Any]:

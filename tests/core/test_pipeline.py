@@ -422,3 +422,11 @@ def test_hiding_values_needs_something_in_their_place() -> None:
     with pytest.raises(IncompatibleError, match="nothing takes their place"):
         pipeline(fusion="dropout", eval_imputer=None)
     pipeline(fusion={"name": "dropout", "base": "score"}, eval_imputer=None)
+
+
+def test_embedding_options_are_part_of_the_configuration(home: Path) -> None:
+    pipe = pipeline(embed={"feature_dtype": "float16", "batch_size": 7}).fit(vectors())
+    assert pipe.config()["embed"] == {"feature_dtype": "float16", "batch_size": 7}
+    assert {json.loads(path.read_text())["dtype"] for path in home.rglob("about.json")} == {"float16"}
+    with pytest.raises(ConfigError, match="Did you mean 'workers'"):
+        pipeline(embed={"worker": 1})
