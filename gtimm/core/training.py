@@ -135,7 +135,7 @@ def _train_together(runs: list[Run]) -> None:
         return cast("Tensor", functional_call(skeleton, (w, b), (x, f, o)))
 
     stacked = _stacked(forward) if runs[0].fusion.capabilities().stackable else _one_by_one(forward)
-    optimiser = torch.optim.AdamW(list(weights.values()), lr=options.lr, weight_decay=options.weight_decay, foreach=True)
+    optimiser = torch.optim.AdamW(list(weights.values()), lr=options.lr, weight_decay=options.weight_decay, fused=True)
     tables = Tables([run.train for run in runs])
     labels = torch.stack([torch.from_numpy(cast("I64", run.train.labels)) for run in runs])
     streams = [stream(run.seed, "epochs") for run in runs]
