@@ -11,16 +11,15 @@ from rich.console import Console
 def embed_config(config: Path, store: Path | None, device: str) -> None:
     """Embed the present payloads of all splits that are not in the store yet, and print what that took."""
     from gtimm.core.config import RunConfig, read_yaml
-    from gtimm.core.pipeline import Pipeline, _pick
-    from gtimm.core.workspace import open_workspace
+    from gtimm.core.pipeline import Pipeline
 
     run = RunConfig.of(read_yaml(config))
-    pipeline = Pipeline.from_config(run.pipeline, store=store, device=device)
+    pipeline = Pipeline.from_config(run.pipeline, **({"store": store} if store else {}), device=device)
     splits = run.load_data(config.parent)
-    workspace, console = open_workspace(store, device), Console(highlight=False)
+    workspace, console = pipeline.workspace, Console(highlight=False)
     for name, data in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         for modality in pipeline.modalities or data.modalities:
-            backbone = _pick(pipeline._backbones, modality, required=True)
+            backbone = pipeline.backbone_for(modality)
             before, began = workspace.counters["embedded"], time.monotonic()
             _, index = workspace.column(data, modality, backbone, pipeline.depth)
             made, seconds, there = workspace.counters["embedded"] - before, time.monotonic() - began, int((index >= 0).sum())

@@ -277,8 +277,14 @@ class Pipeline:
         """Depth of the features that the fusion needs."""
         return self.fusion.capabilities().depths[0]
 
+    def backbone_for(self, modality: str) -> Backbone:
+        """Return what embeds a modality; raises `ConfigError` where nothing does."""
+        found: Backbone = _pick(self._backbones, modality, required=True)
+        return found
+
     @property
-    def _workspace(self) -> Workspace:
+    def workspace(self) -> Workspace:
+        """The store folder in use: bank, feature stores, counters."""
         return open_workspace(self.store, self.device, self.embed_options)
 
     def _check(self) -> None:
@@ -314,7 +320,7 @@ class Pipeline:
             data.kind(name)
         chosen = self.modalities or data.modalities
         for m in chosen:
-            _pick(self._backbones, m, required=True).check_kind(data.kind(m))
+            self.backbone_for(m).check_kind(data.kind(m))
             for option, found in {"imputer": self._imputers, "eval_imputer": self._eval_imputers}.items():
                 imputer = _pick(found, m)
                 needed = option == "eval_imputer" or not data.present(m).all()
@@ -328,9 +334,9 @@ class Pipeline:
     def _filler(self) -> Filler:
         from gtimm.core.filling import Filler
 
-        backbones = {m: _pick(self._backbones, m, required=True) for m in self.kinds}
+        backbones = {m: self.backbone_for(m) for m in self.kinds}
         return Filler(
-            self._workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent
+            self.workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent
         )
 
     def _same_form(self, data: MultimodalDataset) -> None:
@@ -348,7 +354,7 @@ class Pipeline:
         return MultimodalDataset.from_frame(frame, columns, None, root=root)
 
     def _count(self, before: Mapping[str, int]) -> None:
-        after = self._workspace.counters
+        after = self.workspace.counters
         for name, value in before.items():
             self.counters[name] += after[name] - value
 
