@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Request:
         guidance: classifier-free guidance scale; 1 or less means none.
         init: key of a source payload where generation starts from a real item, else `None`.
         label: class name for people and folders; not part of the key.
+        source: the payload that `init` is the key of; the key stands for it, so it is no part of key or comparison.
     """
 
     kind: str
@@ -37,12 +38,13 @@ class Request:
     guidance: float
     init: str | None = None
     label: str = ""
+    source: Payload = field(default=None, compare=False, repr=False)
 
     def key(self, fingerprint: str) -> str:
         """Return 32 hex digits from the generator's fingerprint and the fields that change the item."""
-        fields = {**asdict(self), "fingerprint": fingerprint}
-        del fields["label"]
-        return hashlib.blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=16).hexdigest()
+        changing = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("label", "source")}
+        content = json.dumps({**changing, "fingerprint": fingerprint}, sort_keys=True)
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)

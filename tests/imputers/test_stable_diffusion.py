@@ -19,7 +19,8 @@ from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
 from gtimm.core.pool import Request
 from gtimm.core.prompts import plan_requests
 from gtimm.engines.local import LocalEngine
-from gtimm.imputers.stable_diffusion import StableDiffusion, StableDiffusionTiny, check_folder
+from gtimm.imputers.diffusion_loading import check_folder
+from gtimm.imputers.stable_diffusion import StableDiffusion, StableDiffusionTiny
 from gtimm.prompts.label import LabelPrompts
 
 TINY = StableDiffusionTiny(steps=2, batch_size=4)

@@ -1,0 +1,118 @@
+"""Loading diffusers pipelines: folders are checked first, and what cannot be loaded says how to mend it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gtimm.core.errors import ConfigError, WeightsError, did_you_mean
+
+
+def load_text_to_image(model: str, revision: str | None, scheduler: str | None, dtype: str, device: str) -> Any:
+    """Load a text-to-image pipeline of any architecture that diffusers knows.
+
+    Args:
+        model: a local folder in diffusers format, or a hub id; weights must be safetensors.
+        revision: commit of the hub id.
+        scheduler: class name of a diffusers scheduler, made from the model's own configuration; `None` takes the model's.
+        dtype: of the weights.
+        device: such as `"cpu"` or `"cuda"`.
+
+    Raises:
+        WeightsError: no pipeline, a part is missing or damaged, or the hub cannot be reached.
+        ConfigError: diffusers has no such scheduler.
+    """
+    import diffusers
+    import torch
+    from safetensors import SafetensorError
+
+    folder = Path(model)
+    if folder.is_dir():
+        check_folder(folder)
+    cls = None
+    if scheduler is not None:
+        cls = getattr(diffusers, scheduler, None)
+        if cls is None or not hasattr(cls, "from_config"):
+            raise ConfigError(f"diffusers has no scheduler {scheduler!r}.{did_you_mean(scheduler, _schedulers())}")
+    quiet_loading()
+    try:
+        pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
+            model, revision=revision, use_safetensors=True, dtype=getattr(torch, dtype)
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(
+            f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
+            "or the id of a hub repository that this machine can reach."
+        ) from error
+    if cls is not None:
+        pipeline.scheduler = cls.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def image_to_image(pipeline: Any) -> Any:
+    """Return the pipeline that starts from images, with the same parts.
+
+    Raises:
+        ConfigError: diffusers has none for this architecture.
+    """
+    from diffusers import AutoPipelineForImage2Image
+
+    try:
+        other = AutoPipelineForImage2Image.from_pipe(pipeline)
+    except ValueError as error:
+        raise ConfigError(
+            f"diffusers has no image-to-image form of {type(pipeline).__name__}, which init='real' needs. Use another model, or init=None."
+        ) from error
+    other.set_progress_bar_config(disable=True)
+    return other
+
+
+def check_call(pipeline: Any, options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where a pipeline's call does not take one of these options."""
+    known = list(inspect.signature(pipeline.__call__).parameters)
+    for name in options:
+        if name not in known:
+            raise ConfigError(
+                f"pipeline_options: {type(pipeline).__name__} takes no {name!r}.{did_you_mean(name, known)} It takes {', '.join(known)}."
+            )
+
+
+def quiet_loading() -> None:
+    """Turn off the bars that diffusers and transformers draw while they load parts; a load takes its own line elsewhere."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `WeightsError` unless a folder is a diffusers pipeline whose tokenizers have their files."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise WeightsError(f"{folder} has no model_index.json, so it is not a diffusers pipeline. Give the folder that holds it.")
+    try:
+        parts = json.loads(index.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{index} is not JSON: {error}.") from error
+    if not isinstance(parts, dict):
+        raise WeightsError(f"{index} does not name the parts of a pipeline. Download the folder again.")
+    for name in parts:
+        tokenizer = folder / name
+        if not name.startswith("tokenizer") or parts[name] == [None, None]:
+            continue
+        if not any((tokenizer / file).is_file() for file in ("tokenizer.json", "vocab.json", "spiece.model")):
+            raise WeightsError(
+                f"{tokenizer} has no tokenizer.json (nor vocab.json or spiece.model): every prompt would be encoded alike. "
+                "Download the folder again."
+            )
+
+
+def _schedulers() -> list[str]:
+    import diffusers
+
+    return [name for name in dir(diffusers) if name.endswith("Scheduler")]
