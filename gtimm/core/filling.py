@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from gtimm.core.errors import IncompatibleError, PluginError
+from gtimm.core.errors import PluginError
 from gtimm.core.imputer import Generator
+from gtimm.core.missing import refuse_holes
 from gtimm.core.pool import Features, Payloads, Requests, Rows
 from gtimm.core.splits import Source, Split
 from gtimm.core.view import DatasetView
@@ -85,10 +86,7 @@ class Filler:
                     pool = imputer.pool(self._view(data, imputer, role), modality, states.get(modality, {}))
                     fills, pool = self._realise(pool, imputer, data, modality, index, role)
                 elif not self.accepts_absent:
-                    raise IncompatibleError(
-                        f"{int((index < 0).sum())} rows have no {modality!r}, nothing fills it, and the fusion needs it. Give an "
-                        f"imputer for {modality!r}, such as 'zero', or a fusion that accepts absent modalities, such as 'score'."
-                    )
+                    refuse_holes(modality, int((index < 0).sum()))
             sources[modality] = Source(own, index, fills, pool, (hidden or {}).get(modality))
         return Split(data.labels, sources)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from gtimm.core.errors import MissingnessError, did_you_mean
+from gtimm.core.errors import IncompatibleError, MissingnessError, did_you_mean
 from gtimm.core.seeding import stream
 
 if TYPE_CHECKING:
@@ -174,3 +174,12 @@ class Missing(BaseModel):
         rank[by_group] = np.arange(rows) - starts[groups[by_group]]
         jitter = random.random(len(sizes))
         return np.lexsort((key, (rank + jitter[groups]) / sizes[groups]))
+
+
+def refuse_holes(modality: str, rows: int) -> None:
+    """Raise `IncompatibleError` if rows lack a modality that nothing fills and the fusion needs."""
+    if rows:
+        raise IncompatibleError(
+            f"{rows} rows have no {modality!r}, nothing fills it, and the fusion needs it. Give an imputer for {modality!r}, such as "
+            "'zero', or a fusion that accepts absent modalities, such as 'score'."
+        )

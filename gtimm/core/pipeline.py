@@ -12,7 +12,7 @@ import numpy as np
 
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError, did_you_mean
-from gtimm.core.missing import Missing
+from gtimm.core.missing import Missing, refuse_holes
 from gtimm.core.options import EmbedOptions
 from gtimm.core.registry import registry
 from gtimm.core.workspace import open_workspace
@@ -160,20 +160,8 @@ class Pipeline:
         """Do everything of `fit` up to the training itself: masks, generation, embedding. `adopt` takes the trained run back."""
         from gtimm.core.training import Run
 
-        if train.labels is None or (val is not None and val.labels is None):
-            raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
-        data = train.with_missing(missing, self.seed) if missing is not None else train
-        self._head = None  # of other classes and modalities, should this fail half-way
-        self.classes, self.columns = data.classes, data.columns
-        modalities = self._chosen(data)
-        self.kinds = {m: data.kind(m) for m in modalities}
-        if self.rows == "complete":
-            complete = np.logical_and.reduce([data.present(m) for m in modalities])
-            if not complete.any():
-                raise DataError(
-                    f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on."
-                )
-            data = data.subset(complete)
+        data = self.check(train, val, missing)
+        modalities = tuple(self.kinds)
         filler = self._filler()
         before = dict(filler.workspace.counters)
         imputers = {m: _pick(self._imputers, m) for m in modalities}
@@ -184,7 +172,6 @@ class Pipeline:
         split = filler.split(data, imputers, states, "train", hidden)
         judged = None
         if val is not None:
-            self._same_form(val)
             judged = filler.split(val, judges, self._states, "eval")
         self.unfilled = filler.unfilled
         self._count(before)
@@ -192,6 +179,31 @@ class Pipeline:
         if options.epochs is None:
             options = options.model_copy(update={"epochs": 30 if "text" in self.kinds.values() else 15})
         return Run(self.fusion, len(self.classes), split, judged, options, self.seed)
+
+    def check(
+        self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None
+    ) -> MultimodalDataset:
+        """Raise what `fit` would refuse, before anything is generated, embedded or written; return the rows to train on, sealed."""
+        if train.labels is None or (val is not None and val.labels is None):
+            raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
+        data = train.with_missing(missing, self.seed) if missing is not None else train
+        self._head = None  # of other classes and modalities, should this fail half-way
+        self.classes, self.columns = data.classes, data.columns
+        modalities = self._chosen(data)
+        self.kinds = {m: data.kind(m) for m in modalities}
+        if val is not None:
+            self._same_form(val)
+        if self.rows == "complete":
+            complete = np.logical_and.reduce([data.present(m) for m in modalities])
+            if not complete.any():
+                raise DataError(
+                    f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on."
+                )
+            data = data.subset(complete)
+        for m in modalities:
+            if _pick(self._imputers, m) is None and not self.fusion.capabilities().accepts_absent:
+                refuse_holes(m, int((~data.present(m)).sum()))
+        return data
 
     def adopt(self, run: Run) -> Pipeline:
         """Take the head of a trained run."""

@@ -40,11 +40,14 @@ def run_config(
     parsed = RunConfig.of(plain)
     data = parsed.load_data(base)
     pipes = [Pipeline.from_config(parsed.pipeline, seed=seed, **({"store": store} if store else {})) for seed in parsed.seed_list]
+    missing, hidden = Missing.of(parsed.missing), Missing.of(parsed.evaluate.missing)
+    for pipe in pipes:
+        pipe.check(data.train, data.val, missing)
+        data.test.with_missing(hidden, pipe.seed)
     folder = RunFolder(out)
     folder.config(_absolute(plain, base))
     folder.log("start", seeds=parsed.seed_list)
     began = time.perf_counter()
-    missing, hidden = Missing.of(parsed.missing), Missing.of(parsed.evaluate.missing)
     right, scores, counters, runs = [], [], {"generated": 0, "embedded": 0}, []
     from gtimm.core import training
 
