@@ -19,7 +19,7 @@ def embed_config(config: Path, store: Path | None, device: str) -> None:
     workspace, console = pipeline.workspace, Console(highlight=False)
     for name, data in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         for modality in pipeline.modalities or data.modalities:
-            backbone = pipeline.backbone_for(modality)
+            backbone = pipeline.backbones.require(modality)
             before, began = workspace.counters["embedded"], time.monotonic()
             _, index = workspace.column(data, modality, backbone, pipeline.depth)
             made, seconds, there = workspace.counters["embedded"] - before, time.monotonic() - began, int((index >= 0).sum())

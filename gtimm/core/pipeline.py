@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from gtimm.core.by_modality import ByModality
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError, did_you_mean
 from gtimm.core.missing import Missing, refuse_holes
@@ -89,9 +90,9 @@ class Pipeline:
         self.rows = rows
         self._train_options = train
         self.embed_options = _embed_options(embed)
-        self._backbones: dict[str | None, Backbone] = _by_modality("backbones", backbone)
-        self._imputers: dict[str | None, Imputer | None] = _by_modality("imputers", imputer)
-        self._eval_imputers: dict[str | None, Imputer | None] = _by_modality("imputers", eval_imputer)
+        self.backbones: ByModality[Backbone] = ByModality("backbones", backbone)
+        self.imputers: ByModality[Imputer] = ByModality("imputers", imputer)
+        self.eval_imputers: ByModality[Imputer] = ByModality("imputers", eval_imputer)
         self.fusion: Fusion = registry("fusion").create(fusion)
         self.engine: Engine = registry("engines").create(engine)
         self.counters = {"generated": 0, "embedded": 0}
@@ -164,8 +165,8 @@ class Pipeline:
         modalities = tuple(self.kinds)
         filler = self._filler()
         before = dict(filler.workspace.counters)
-        imputers = {m: _pick(self._imputers, m) for m in modalities}
-        judges = {m: _pick(self._eval_imputers, m) for m in modalities}
+        imputers = {m: self.imputers.get(m) for m in modalities}
+        judges = {m: self.eval_imputers.get(m) for m in modalities}
         states = {m: filler.fit(i, data, m) for m, i in imputers.items() if i is not None and not data.present(m).all()}
         self._states = {m: filler.fit(i, data, m) for m, i in judges.items() if i is not None}
         hidden = {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()}
@@ -201,7 +202,7 @@ class Pipeline:
                 )
             data = data.subset(complete)
         for m in modalities:
-            if _pick(self._imputers, m) is None and not self.fusion.capabilities().accepts_absent:
+            if self.imputers.get(m) is None and not self.fusion.capabilities().accepts_absent:
                 refuse_holes(m, int((~data.present(m)).sum()))
         return data
 
@@ -239,7 +240,7 @@ class Pipeline:
         self._same_form(found)
         filler = self._filler()
         before = dict(filler.workspace.counters)
-        judges = {m: _pick(self._eval_imputers, m) for m in self.kinds}
+        judges = {m: self.eval_imputers.get(m) for m in self.kinds}
         split = filler.split(found, judges, self._states, "eval")
         self._count(before)
         return cast("NDArray[np.float32]", logits(self._head, split).softmax(1).numpy())
@@ -265,10 +266,10 @@ class Pipeline:
     def config(self) -> dict[str, Any]:
         """Return the plain form: what `Pipeline(**config)` takes, and the `pipeline` part of a configuration file."""
         config: dict[str, Any] = {
-            "backbone": _spec("backbones", self._backbones),
-            "imputer": _spec("imputers", self._imputers),
+            "backbone": self.backbones.spec(),
+            "imputer": self.imputers.spec(),
             "fusion": registry("fusion").spec(self.fusion),
-            "eval_imputer": _spec("imputers", self._eval_imputers),
+            "eval_imputer": self.eval_imputers.spec(),
         }
         if self.modalities is not None:
             config["modalities"] = list(self.modalities)
@@ -289,11 +290,6 @@ class Pipeline:
         """Depth of the features that the fusion needs."""
         return self.fusion.capabilities().depths[0]
 
-    def backbone_for(self, modality: str) -> Backbone:
-        """Return what embeds a modality; raises `ConfigError` where nothing does."""
-        found: Backbone = _pick(self._backbones, modality, required=True)
-        return found
-
     @property
     def workspace(self) -> Workspace:
         """The store folder in use: bank, feature stores, counters."""
@@ -303,24 +299,24 @@ class Pipeline:
         from gtimm.core.fusion import Fusion
 
         name = type(self.fusion).__name__
-        for imputer in self._eval_imputers.values():
-            if imputer is not None and imputer.info.needs_label:
+        for imputer in self.eval_imputers:
+            if imputer.info.needs_label:
                 raise LabelLeakError(
                     f"{type(imputer).__name__} fills by label, and evaluation labels must stay unknown. Use it as imputer=, and for "
                     "eval_imputer= one that needs no label, such as 'zero' or 'mean'."
                 )
-        for imputer in [*self._imputers.values(), *self._eval_imputers.values()]:
-            if imputer is not None and self.depth not in imputer.serves():
+        for imputer in [*self.imputers, *self.eval_imputers]:
+            if self.depth not in imputer.serves():
                 raise IncompatibleError(
                     f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}."
                 )
         drops = type(self.fusion).hide is not Fusion.hide
-        if drops and None in self._eval_imputers.values() and not self.fusion.capabilities().accepts_absent:
+        if drops and self.eval_imputers.leaves_some and not self.fusion.capabilities().accepts_absent:
             raise IncompatibleError(
                 f"{name} hides values in training, and with eval_imputer=None nothing takes their place. Give an eval_imputer such as "
                 "'zero', or a base that accepts absent modalities, such as 'score'."
             )
-        for backbone in self._backbones.values():
+        for backbone in self.backbones:
             if self.depth not in backbone.info.depths:
                 raise IncompatibleError(
                     f"{name} needs {self.depth!r} features, and {type(backbone).__name__} gives only {backbone.info.depths}."
@@ -328,13 +324,13 @@ class Pipeline:
         self.train_options  # noqa: B018 - validates
 
     def _chosen(self, data: MultimodalDataset) -> tuple[str, ...]:
-        for name in [*(self.modalities or ()), *filter(None, [*self._backbones, *self._imputers, *self._eval_imputers])]:
+        for name in [*(self.modalities or ()), *self.backbones.named, *self.imputers.named, *self.eval_imputers.named]:
             data.kind(name)
         chosen = self.modalities or data.modalities
         for m in chosen:
-            self.backbone_for(m).check_kind(data.kind(m))
-            for option, found in {"imputer": self._imputers, "eval_imputer": self._eval_imputers}.items():
-                imputer = _pick(found, m)
+            self.backbones.require(m).check_kind(data.kind(m))
+            for option, found in {"imputer": self.imputers, "eval_imputer": self.eval_imputers}.items():
+                imputer = found.get(m)
                 needed = option == "eval_imputer" or not data.present(m).all()
                 if imputer is not None and imputer.info.kinds and data.kind(m) not in imputer.info.kinds and needed:
                     raise IncompatibleError(
@@ -346,7 +342,7 @@ class Pipeline:
     def _filler(self) -> Filler:
         from gtimm.core.filling import Filler
 
-        backbones = {m: self.backbone_for(m) for m in self.kinds}
+        backbones = {m: self.backbones.require(m) for m in self.kinds}
         return Filler(
             self.workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent
         )
@@ -378,25 +374,3 @@ def _embed_options(value: EmbedOptions | Mapping[str, Any] | None) -> EmbedOptio
     if unknown := [name for name in value or {} if name not in known]:
         raise ConfigError(f"embed has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Options: {', '.join(known)}.")
     return EmbedOptions(**dict(value or {}))
-
-
-def _by_modality(group: Any, spec: Spec) -> dict[str | None, Any]:
-    """Return plug-ins by modality; the key None stands for every modality that is not named."""
-    if isinstance(spec, Mapping) and "name" not in spec:
-        return {str(m): None if one is None else registry(group).create(one) for m, one in spec.items()}
-    return {None: None if spec is None else registry(group).create(spec)}
-
-
-def _pick(found: Mapping[str | None, Any], modality: str, required: bool = False) -> Any:
-    if modality in found:
-        return found[modality]
-    if None in found:
-        return found[None]
-    if required:
-        raise ConfigError(f"No backbone for {modality!r}; the backbones are for {', '.join(map(str, found))}.")
-    return None
-
-
-def _spec(group: Any, found: Mapping[str | None, Any]) -> Any:
-    specs = {m: None if one is None else registry(group).spec(one) for m, one in found.items()}
-    return specs.get(None, specs)

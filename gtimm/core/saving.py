@@ -43,7 +43,7 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 tensors[f"state.{modality}.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
         save_file(tensors, str(temporary / FILES[1]))
         (temporary / FILES[1]).chmod(0o644)
-        sizes = {m: pipeline.backbone_for(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
+        sizes = {m: pipeline.backbones.require(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
         write_json(
             temporary / FILES[0],
             {

@@ -102,14 +102,10 @@ def _absolute(plain: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 def _describe(pipe: Pipeline) -> tuple[str, int | None]:
     """Return the method's name (a preset's where the imputer is one's) and the budget a class."""
-    spec = pipe.config()["imputer"]
-    for one in [spec] if spec and "name" in spec else (spec or {}).values():
-        if one is None:
-            continue
-        imputer = registry("imputers").create(one)
+    for imputer in pipe.imputers:
         if isinstance(imputer, Generator):
             return "gti-mm", getattr(imputer, "per_class", None)
         plain = [m for m in METHODS.values() if m.target and m.others and not (m.complete_rows or m.complete_data or m.generates)]
         same = [m.name for m in plain if registry("imputers").create(m.imputer) == imputer]
-        return (same[0] if same else one["name"]), None
+        return (same[0] if same else registry("imputers").spec(imputer)["name"]), None
     return "no imputer", None

@@ -223,7 +223,7 @@ def test_data_that_does_not_fit_is_refused() -> None:
         pipeline().fit(vectors(6), missing={"lef": 0.5})
     with pytest.raises(DataError, match="Did you mean 'left'"):
         pipeline(modalities=["lfet"]).fit(vectors(6))
-    with pytest.raises(ConfigError, match="No backbone for 'right'"):
+    with pytest.raises(ConfigError, match="Nothing in 'backbones' for 'right'"):
         pipeline(backbone={"left": "toy"}).fit(vectors(6))
     pipe = pipeline().fit(vectors(6))
     with pytest.raises(DataError, match="trained with 'right'"):
