@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
     from gtimm.core.errors import GtimmError
+    from gtimm.core.impute import impute
     from gtimm.core.missing import Missing
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.registry import register
@@ -25,6 +26,7 @@ _HOMES = {
     "MultimodalDataset": "gtimm.core.dataset",
     "Pipeline": "gtimm.core.pipeline",
     "Splits": "gtimm.core.dataset",
+    "impute": "gtimm.core.impute",
     "load_dataset": "gtimm.core.dataset",
     "register": "gtimm.core.registry",
 }
@@ -36,6 +38,7 @@ __all__ = [
     "MultimodalDataset",
     "Pipeline",
     "Splits",
+    "impute",
     "load_dataset",
     "register",
 ]
