@@ -1,7 +1,8 @@
-"""Miniatures in the exact form of the real things, for examples and tests: CrisisMMD v2, and an open_clip model."""
+"""Miniatures in the exact form of the real things, for examples and tests: CrisisMMD v2, UPMC Food-101, and an open_clip model."""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ ODDITIES = (
     " 'quoted' \"twice\"",
     "\u2028next",
     " 100% #RT @you",
+)
+DISHES = ("apple_pie", "baby_back_ribs", "caesar_salad", "fish_and_chips", "french_fries", "hot_dog", "ice_cream", "sushi")
+PAGES = (
+    "{} recipe | Kitchen",
+    "Easy {}, step by step",
+    'How to make "{}"',
+    "Grandma’s {}s",
+    "What we ate in Paris",
+    "Dinner, again",
 )
 COLUMNS = (
     "event_name", "tweet_id", "image_id", "tweet_text", "image", "label", "label_text", "label_image", "label_text_image",
@@ -65,6 +75,31 @@ def write_crisismmd(root: Path, per_class: dict[str, int] | None = None, seed: i
             lines.append("\t".join((event, tweet, f"{tweet}_0", text, picture, label, label, label, "Positive")))
         path = folder / f"task_humanitarian_text_img_{split}.tsv"
         path.write_bytes(("\n".join(lines) + "\n").encode())
+    return root
+
+
+def write_food101(root: Path, per_class: dict[str, int] | None = None, header: bool = False, seed: int = 0) -> Path:
+    """Write a data set with the folders, files and columns of UPMC Food-101, of 8 dishes; every picture is a JPEG file.
+
+    Args:
+        root: the folder to fill.
+        per_class: rows a dish in `train` and `test`; by default 40 and 20.
+        header: whether the titles have a first line of column names.
+        seed: of colours and titles.
+    """
+    random = np.random.default_rng(seed)
+    (root / "texts").mkdir(parents=True)
+    for split, count in (per_class or {"train": 40, "test": 20}).items():
+        with (root / "texts" / f"{split}_titles.csv").open("w", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file)
+            if header:
+                lines.writerow(("image_name", "title", "class_label"))
+            for index, dish in enumerate(DISHES):
+                for number in range(count):
+                    picture = f"{dish}_{number}.jpg"
+                    _write_picture(root / "images" / split / dish / picture, index, random)
+                    page = PAGES[int(random.integers(len(PAGES)))]
+                    lines.writerow((picture, page.format(dish.replace("_", " ").title()), dish))
     return root
 
 
