@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from gtimm.core.gate import Gate
 from gtimm.core.plugin import Depth, Plugin
 from gtimm.core.pool import Pool
 
@@ -82,9 +83,15 @@ class Failure:
 
 
 class Generator(Imputer, ABC):
-    """An imputer whose pool holds `Requests`; bank and engines make the items. Write `pool`, `fingerprint` and `open`."""
+    """An imputer whose pool holds `Requests`; bank and engines make the items. Write `pool`, `fingerprint` and `open`.
+
+    Attributes:
+        batch_size: items made together.
+        gate: what an item must pass; one that does not is made again with the next seed. Off by default.
+    """
 
     batch_size: int = 16
+    gate: Gate | None = None
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -125,9 +125,13 @@ class Workspace:
     def items(
         self, generator: Generator, requests: Sequence[Request], wanted: Sequence[int], engine: Engine, allow: Allow
     ) -> list[Path]:
-        """Make what is missing of the wanted requests and return the files of all wanted ones."""
+        """Make what is missing of the wanted requests and return the files of all wanted ones; damaged ones are made again."""
         plan = self.bank.plan(generator, requests, wanted)
+        if self.bank.drop_damaged(plan):
+            plan = self.bank.plan(generator, requests, wanted)
         self.counters["generated"] += self.bank.make(generator, plan, engine, self.device, allow)
+        if generator.gate is not None:
+            plan = self.bank.plan(generator, requests, wanted)  # with the seeds that passed
         return [plan.path(i) for i in wanted]
 
     def _stored(self, job: _Job) -> NDArray[np.float32]:

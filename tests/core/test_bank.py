@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 from toys import ToyGenerator, calls, picture
 
-from gtimm.core import bank as module
+from gtimm.core import generation as module
 from gtimm.core.bank import Bank
 from gtimm.core.errors import GenerationError, MediaError, PluginError
 from gtimm.core.pool import Request

@@ -1,0 +1,215 @@
+"""The files of a bank: items as bytes, whether they are whole, the log that other tools read, failures, what the bank is."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtimm.core.claims import Staging, claim
+from gtimm.core.errors import GtimmError, StoreError
+
+if TYPE_CHECKING:
+    from gtimm.core.media import Payload
+
+SUFFIX = {"image": ".png", "audio": ".wav"}
+LOG = "metadata.jsonl"
+FAILURES = "failures.jsonl"
+ABOUT = "about.json"
+REJECTED = "rejected"
+REJECTIONS = "rejected.jsonl"
+_LOCK = ".log.lock"
+
+Record = dict[str, Any]
+
+
+def encode(kind: str, item: Payload) -> bytes:
+    """Return an item as the bytes of a PNG, or of a 16-bit WAV."""
+    memory = io.BytesIO()
+    if kind == "image":
+        from gtimm.core.media import load_image
+
+        load_image(item).save(memory, format="PNG")
+    else:
+        import soundfile
+
+        from gtimm.core.media import load_audio
+
+        samples, rate = load_audio(item)
+        soundfile.write(memory, samples.T, rate, format="WAV", subtype="PCM_16")
+    return memory.getvalue()
+
+
+def write_item(staging: Staging, path: Path, content: bytes) -> None:
+    """Write an item's file, whole or not at all."""
+    with staging.whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file is there and not cut short, from its size and ends; a file that did not change is looked at once."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return state.st_size > 0 and _ends_well(str(path), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 20)
+def _ends_well(path: str, size: int, time: int) -> bool:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+            if path.endswith(".png"):
+                file.seek(max(size - 12, 0))
+                return head == b"\x89PNG\r\n\x1a\n" and file.read() == b"\0\0\0\0IEND\xaeB`\x82"
+            if path.endswith(".wav"):
+                return head[:4] == b"RIFF" and struct.unpack("<I", head[4:])[0] + 8 == size
+    except (OSError, struct.error):
+        return False
+    return True
+
+
+def is_sound(path: Path) -> bool:
+    """Return whether a file is whole and, where it is PNG, its checksums hold; a file that did not change is read once."""
+    if not is_whole(path):
+        return False
+    state = path.stat()
+    return path.suffix != ".png" or _sums_hold(str(path), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 20)
+def _sums_hold(path: str, size: int, time: int) -> bool:
+    try:
+        content = memoryview(Path(path).read_bytes())
+    except OSError:
+        return False
+    at = 8
+    while at + 12 <= len(content):
+        length = int.from_bytes(content[at : at + 4], "big")
+        end = at + 8 + length
+        if end + 4 > len(content) or zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+            return False
+        at = end + 4
+    return at == len(content)
+
+
+def damage(path: Path, kind: str) -> str | None:
+    """Decode a file and return what is wrong with it, or `None`."""
+    from gtimm.core.media import load_audio, load_image
+
+    try:
+        if not is_sound(path):
+            return "cut short or changed" if path.is_file() else "not there"
+        load_image(path) if kind == "image" else load_audio(path)
+    except GtimmError as error:
+        return str(error)
+    return None
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """Return the path of a file that a log names, or `None` where it would lie outside the folder, links followed."""
+    root = os.path.realpath(folder)
+    try:
+        found = os.path.realpath(os.path.join(root, name))
+    except ValueError:
+        return None
+    return Path(found) if found.startswith(root + os.sep) else None
+
+
+class Log:
+    """A file of JSON lines that several processes append to, each line whole.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[Record]:
+        """Return the records; lines that an interruption cut off are left out."""
+        return [record for _, record in self._lines()]
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Append records: all of them, or none.
+
+        Raises:
+            StoreError: the file cannot be written; it is as it was.
+        """
+        text = "".join(map(_text, records))
+        if not text:
+            return
+        with self._locked(), _reported(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                if size:
+                    file.seek(size - 1)
+                    text = text if file.read(1) == b"\n" else "\n" + text
+                try:
+                    _write_all(file.fileno(), text.encode())
+                except OSError:
+                    file.truncate(size)
+                    raise
+
+    def rewrite(self, staging: Staging, keep: Any, add: Any) -> None:
+        """Keep the records for which `keep(record)`, and append `add(kept records)`; written only where that changes something."""
+        with self._locked():
+            whole = self.path.read_bytes().count(b"\n") if self.path.is_file() else 0
+            lines = [(line, record) for line, record in self._lines() if keep(record)]
+            more = [_text(record) for record in add([record for _, record in lines])]
+            if more or len(lines) != whole or not self._ends():
+                with staging.whole_file(self.path) as temporary:
+                    temporary.write_text("".join([*(line + "\n" for line, _ in lines), *more]), encoding="utf-8")
+
+    def _ends(self) -> bool:
+        return not self.path.is_file() or self.path.read_bytes()[-1:] in (b"\n", b"")
+
+    def _lines(self) -> Iterator[tuple[str, Record]]:
+        if not self.path.is_file():
+            return
+        with _reported(self.path):
+            text = self.path.read_text("utf-8", "replace")
+        for line in text.split("\n"):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("file_name"), str):
+                yield line, record
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        mine = claim(self.path.parent / _LOCK, wait=True)
+        try:
+            yield
+        finally:
+            if mine is not None:
+                mine.release()
+
+
+def _text(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(handle, content) :]
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"Cannot read or write {path}: {error.strerror or error}. Free some space or choose another folder."
+        ) from error
