@@ -11,7 +11,9 @@ from typing import Any
 from gtimm.core.errors import ConfigError, WeightsError, did_you_mean
 
 
-def load_text_to_image(model: str, revision: str | None, scheduler: str | None, dtype: str, device: str) -> Any:
+def load_text_to_image(
+    model: str, revision: str | None, scheduler: str | None, dtype: str, device: str, download: bool = False
+) -> Any:
     """Load a text-to-image pipeline of any architecture that diffusers knows.
 
     Args:
@@ -20,9 +22,10 @@ def load_text_to_image(model: str, revision: str | None, scheduler: str | None, 
         scheduler: class name of a diffusers scheduler, made from the model's own configuration; `None` takes the model's.
         dtype: of the weights.
         device: such as `"cpu"` or `"cuda"`.
+        download: fetch a hub id's files that are not on this machine.
 
     Raises:
-        WeightsError: no pipeline, a part is missing or damaged, or the hub cannot be reached.
+        WeightsError: no pipeline, a part is missing or damaged, not on this machine, or the hub cannot be reached.
         ConfigError: diffusers has no such scheduler.
     """
     import diffusers
@@ -40,12 +43,16 @@ def load_text_to_image(model: str, revision: str | None, scheduler: str | None, 
     quiet_loading()
     try:
         pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
-            model, revision=revision, use_safetensors=True, dtype=getattr(torch, dtype)
+            model,
+            revision=revision,
+            use_safetensors=True,
+            dtype=getattr(torch, dtype),
+            local_files_only=not download,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsError(
             f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
-            "or the id of a hub repository that this machine can reach."
+            "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."
         ) from error
     if cls is not None:
         pipeline.scheduler = cls.from_config(pipeline.scheduler.config)

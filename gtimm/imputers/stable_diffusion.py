@@ -59,6 +59,7 @@ class StableDiffusion(Generator):
     Attributes:
         model: a local folder in diffusers format, or a hub id; weights must be safetensors.
         revision: commit of the hub id.
+        download: fetch the hub id's files if they are not on this machine; nothing is downloaded in silence.
         per_class: images a class; smaller budgets are prefixes of larger ones.
         prompts: prompt strategy: a name or `{"name": ..., **options}`.
         steps: denoising steps. The paper does not say; 50 is the pipeline's default.
@@ -82,6 +83,7 @@ class StableDiffusion(Generator):
 
     model: str = DEFAULT_MODEL
     revision: str | None = None
+    download: bool = False
     per_class: int = Field(default=100, ge=1)
     prompts: str | dict[str, Any] = "label"
     steps: int = Field(default=50, ge=1)
@@ -159,7 +161,7 @@ class StableDiffusion(Generator):
 
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
         """Load the pipeline and return the function that makes a batch."""
-        pipeline = load_text_to_image(self.model, self.revision, self.scheduler, self.dtype, device)
+        pipeline = load_text_to_image(self.model, self.revision, self.scheduler, self.dtype, device, self.download)
         check_call(pipeline, self.pipeline_options)
         call = {"num_inference_steps": self.steps, **self.pipeline_options}
         batches = Batches(pipeline, device, call, self.size, self.negative_prompt, self.strength)

@@ -192,3 +192,20 @@ def test_the_embedded_images_are_pictures(make: Make) -> None:
     images = make(wanted("seven", "eight", "nine", "four"))
     assert all(isinstance(image, Image.Image) and image.mode == "RGB" for image in images)
     assert pixels(images).std() > 5
+
+
+def test_nothing_is_downloaded_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import diffusers
+
+    asked: list[bool] = []
+
+    def refuse(*_: object, local_files_only: bool, **__: object) -> None:
+        asked.append(local_files_only)
+        raise OSError("not here")
+
+    monkeypatch.setattr(diffusers.AutoPipelineForText2Image, "from_pretrained", refuse)
+    for download in (False, True):
+        with pytest.raises(WeightsError, match="download=True"):
+            StableDiffusion(model="some/model", download=download).open("cpu")
+    assert asked == [True, False]
+    assert StableDiffusion(model="some/model").fingerprint() == StableDiffusion(model="some/model", download=True).fingerprint()
