@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gtimm.core.errors import ConfigError
-from gtimm.core.prompts import plan_requests, words
+from gtimm.core.prompts import plan_requests
 from gtimm.prompts.label import PERFORMERS, LabelPrompts
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("BasketballDunk", "basketball dunk"),
-        ("playing+music", "playing music"),
-        ("baby_back_ribs", "baby back ribs"),
-        ("YoYo", "yo yo"),
-        ("TaiChi", "tai chi"),
-        ("HTMLPage", "html page"),
-        ("a/b|c", "a b c"),
-        ("three", "three"),
-        ("already some words", "already some words"),
-        ("Paris at night", "Paris at night"),
-        ("__x__", "x"),
-    ],
-)
-def test_class_names_become_words(name: str, expected: str) -> None:
-    assert words(name) == expected
 
 
 def test_prompts_are_the_papers() -> None:
@@ -81,8 +63,54 @@ def test_a_template_that_cannot_be_filled_is_refused(templates: list[str], messa
         LabelPrompts(templates=tuple(templates))
 
 
-def test_a_class_name_with_braces_is_kept() -> None:
-    assert LabelPrompts(performers=()).prompts("{x}", "image", 1, 0) == ["A photo of {x}"]
+@pytest.mark.parametrize(("name", "said"), [("{x}", "{x}"), ("a/b", "a b"), ("🎸", "🎸"), ("x" * 300, "x" * 300)])
+def test_an_odd_class_name_is_kept(name: str, said: str) -> None:
+    assert LabelPrompts(performers=()).prompts(name, "image", 1, 0) == [f"A photo of {said}"]
+
+
+def test_a_class_without_words_is_an_error_that_names_class_and_template() -> None:
+    with pytest.raises(ConfigError, match=r"'__'.*'A photo of \{action\}'"):
+        LabelPrompts(performers=()).prompts("__", "image", 1, 0)
+
+
+def test_performers_can_be_restricted() -> None:
+    assert set(LabelPrompts(performers=("a man",)).prompts("x", "image", 9, 0)) == {"A photo of a man x"}
+    with pytest.raises(ConfigError, match="must not be blank"):
+        LabelPrompts(performers=("a man", " "))
+    with pytest.raises(ConfigError, match="performers is empty"):
+        LabelPrompts(performers=(), templates=("{performer} {action}",))
+
+
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+def test_a_file_of_names_overrides(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"names.{ending}"
+    path.write_text('{"YoYo": "playing with a yo-yo"}')
+    strategy = LabelPrompts(performers=(), names=str(path))
+    found, _ = plan_requests(strategy, ["YoYo", "TaiChi"], "image", 1, 1.0, 0)
+    assert [r.prompt for r in found] == ["A photo of playing with a yo-yo", "A photo of tai chi"]
+    assert LabelPrompts(**strategy.options()) == strategy
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("YoYos: x", "no class 'YoYos' in the data. Did you mean 'YoYo'?"),
+        ("YoYo: ' '", "class 'YoYo' needs words"),
+        ("YoYo: [x]", "class 'YoYo' needs words"),
+        ("no: x", "False was read as bool; put it in quotes"),
+        ("[x]", "must hold a mapping"),
+        ("{", "not JSON or plain YAML"),
+        ("!!python/object/apply:os.getcwd []", "not JSON or plain YAML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_of_names_that_does_not_fit_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "names.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
+        plan_requests(LabelPrompts(names=str(path)), ["YoYo"], "image", 1, 1.0, 0)
+    assert "names.yaml" in str(error.value)
 
 
 @given(st.integers(1, 8), st.integers(1, 5), st.integers(0, 100))
