@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 OPTIONAL = {"espeakng-loader": "speech", "ray": "ray"}
@@ -25,7 +26,7 @@ def print_checks(store: Path | None) -> bool:
         table.add_column(name, overflow="fold")
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for what, state, found, mend in rows:
-        table.add_row(what, f"[{colours[state]}]{found}[/]", mend)
+        table.add_row(escape(what), f"[{colours[state]}]{escape(found)}[/]", escape(mend))
     Console().print(table)
     return all(state != "missing" for _, state, _, _ in rows)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -37,7 +38,7 @@ def print_results(results: dict[str, Any], folder: Path) -> None:
     for row in results["rows"]:
         groups.setdefault(_setting(row), []).append(row)
     for title, rows in groups.items():
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=escape(title), title_justify="left", title_style="bold")
         for name in ("method", "budget", "metric"):
             table.add_column(name)
         for name in ("mean", "95% interval", "std"):
@@ -45,10 +46,10 @@ def print_results(results: dict[str, Any], folder: Path) -> None:
         for row in rows:
             interval = "" if row["ci_low"] is None else f"{row['ci_low']:.1%} to {row['ci_high']:.1%}"
             budget = "" if row["budget"] is None else str(row["budget"])
-            table.add_row(row["method"], budget, row["metric"], f"{row['mean']:.1%}", interval, f"{row['std']:.1%}")
+            table.add_row(escape(row["method"]), budget, row["metric"], f"{row['mean']:.1%}", interval, f"{row['std']:.1%}")
         console.print(table)
     for note in results.get("notes", []):
-        console.print(f"- {note}", highlight=False)
+        console.print(f"- {escape(note)}", highlight=False)
     if verdict := results.get("verdict"):
         console.print(
             f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {verdict['sentence']}",

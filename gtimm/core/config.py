@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
 from gtimm.core.errors import ConfigError, did_you_mean
@@ -16,6 +16,7 @@ from gtimm.core.missing import Missing
 
 DEFAULT_VAL = 0.1
 DEFAULT_TEST = 0.2
+SMALLEST = 5
 
 
 class Evaluation(BaseModel):
@@ -48,7 +49,7 @@ class RunConfig(BaseModel):
     missing: dict[str, Any] = Field(default_factory=dict)
     pipeline: dict[str, Any] = Field(default_factory=dict)
     evaluate: Evaluation = Evaluation()
-    seeds: int | list[int] = 1
+    seeds: StrictInt | list[StrictInt] = 1
     method: str | None = None
 
     @field_validator("seeds")
@@ -56,6 +57,8 @@ class RunConfig(BaseModel):
     def _some(cls, seeds: int | list[int]) -> int | list[int]:
         if (isinstance(seeds, int) and seeds < 1) or seeds == []:
             raise ValueError("at least one seed is needed")
+        if isinstance(seeds, list) and len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice; each counts as one run")
         return seeds
 
     @classmethod
@@ -65,6 +68,8 @@ class RunConfig(BaseModel):
             config = cls(**dict(value))
         except (ValidationError, TypeError) as error:
             raise ConfigError(f"Configuration: {_explain(error, cls)}") from error
+        if "seed" in config.pipeline:
+            raise ConfigError("pipeline has a 'seed'; give it as seeds: [..], which also says how many runs there are.")
         Missing.of(config.missing)
         Missing.of(config.evaluate.missing)
         return config
@@ -129,6 +134,10 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
     for need in ("frame", "modalities", "label"):
         if need not in data:
             raise ConfigError(f"data needs 'name', or 'frame' with 'modalities' and 'label'; {need!r} is missing.")
+    if not isinstance(data["frame"], str) or not isinstance(data.get("root", ""), str):
+        raise ConfigError("data.frame and data.root are paths in quotes or plain words.")
+    if not isinstance(data["modalities"], Mapping):
+        raise ConfigError(f"data.modalities maps each modality to its column, {{image: photo}}; found {data['modalities']!r}.")
     frame = read_table(folder / data["frame"])
     root = folder / data["root"] if "root" in data else (folder / data["frame"]).parent
     modalities = {m: Column(**c) if isinstance(c, Mapping) else c for m, c in data["modalities"].items()}
@@ -167,7 +176,11 @@ def make_splits(whole: MultimodalDataset, val: float = DEFAULT_VAL, test: float 
     from sklearn.model_selection import train_test_split
 
     if whole.labels is None:
-        raise ConfigError("Splits in proportion to the classes need labels.")
+        raise ConfigError("Splits need labels: name the column in data.label.")
+    if len(whole) < SMALLEST:
+        raise ConfigError(
+            f"{len(whole)} rows are too few to split in three; {SMALLEST} are the least, or name a column in data.split."
+        )
     rest, labels = np.arange(len(whole)), whole.labels
     parts = []
     for share in (test, val):

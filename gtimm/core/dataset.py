@@ -324,21 +324,33 @@ def encode_labels(
             raise DataError(f"Row {row} has no label. Drop the row, or pass label=None for data to predict.")
     if classes is None:
         names = tuple(str(v) for v in sorted(set(values), key=lambda v: (isinstance(v, str), v)))
+        _distinct(names)
         index = {name: i for i, name in enumerate(names)}
         return np.array([index[str(v)] for v in values], np.int64), names
     names = tuple(str(c) for c in classes)
-    if len(set(names)) != len(names):
-        raise DataError(f"Class names repeat: {sorted({c for c in names if names.count(c) > 1})}.")
+    _distinct(names)
     index = {name: i for i, name in enumerate(names)}
-    result = np.empty(len(values), np.int64)
-    for row, value in enumerate(values):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        found = index.get(str(value), int(value) if whole and str(value) not in index else -1)
-        if not 0 <= found < len(names):
-            known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise DataError(f"Row {row}: label {value!r} is outside the classes ({known}).{did_you_mean(str(value), names)}")
-        result[row] = found
+    by_name = np.array([index.get(str(value), -1) for value in values], np.int64)
+    whole = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in values]
+    by_index = np.array([int(v) if w and 0 <= v < len(names) else -1 for v, w in zip(values, whole, strict=True)], np.int64)
+    if (by_name >= 0).all() and (by_index >= 0).all() and (by_name != by_index).any():
+        raise DataError(
+            f"Are the labels names or indices? They are whole numbers, and so are class names ({names[0]!r}, ...); pass strings."
+        )
+    result = by_index if (by_index >= 0).sum() > (by_name >= 0).sum() or (by_index >= 0).all() else by_name
+    for row in np.flatnonzero(result < 0).tolist():
+        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise DataError(
+            f"Row {row}: label {values[row]!r} is outside the classes ({known}).{did_you_mean(str(values[row]), names)}"
+        )
     return result, names
+
+
+def _distinct(names: tuple[str, ...]) -> None:
+    if len(set(names)) != len(names):
+        raise DataError(
+            f"Class names repeat: {sorted({c for c in names if names.count(c) > 1})}. Make labels of one type and spelling."
+        )
 
 
 def is_missing(value: Payload) -> bool:

@@ -112,6 +112,11 @@ class Filler:
         used = pool.used(holes)
         size = self.backbones[modality].size(data.kind(modality), self.depth)
         fills = np.zeros((len(pool.items) + 1, size), np.float32)
+        if role == "eval" and isinstance(pool.items, Rows):
+            raise PluginError(
+                f"{type(imputer).__name__} named training rows as candidates at evaluation, where nobody holds them. Keep what it needs in "
+                "the state that fit returns, and return Features."
+            )
         if len(used):
             fills[used] = self._features(pool, used, imputer, data, modality, index)
         bare = holes[pool.counts()[holes] == 0]

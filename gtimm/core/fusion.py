@@ -52,6 +52,9 @@ class Fusion(Plugin, ABC):
         """Return `info`, or what these options make of it: a fusion around another answers for the inner one."""
         return self.info
 
+    def check(self, modalities: tuple[str, ...]) -> None:
+        """Raise `ConfigError` if the options do not fit data with these modalities."""
+
     def hide(self, modalities: tuple[str, ...], u: Tensor) -> Tensor | None:
         """Choose what modality dropout hides in training; the trainer puts the evaluation fill in its place.
 

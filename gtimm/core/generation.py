@@ -152,6 +152,9 @@ class _Claimed(Sequence[list["Request"]]):
         """Give every claim up."""
         for which in list(self.held):
             self.release(which)
+        for left in (self._plan.folder / CLAIMS).glob("*.lock"):  # of a process that died after its last item was there
+            if (dead := claim(left)) is not None:
+                dead.release()
         with suppress(OSError):
             (self._plan.folder / CLAIMS).rmdir()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gtimm.core.gate import Gate
 from gtimm.core.plugin import Depth, Plugin
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from gtimm.core.media import Payload
     from gtimm.core.pool import Request
 
-    State = dict[str, NDArray[np.generic]]
+
+State = dict[str, Any]
+"""Arrays by name that an imputer learned: saved with the model as safetensors."""
 
 
 class View(Protocol):

@@ -31,7 +31,7 @@ class Missing(BaseModel):
     The ratio is of all rows, holes that the data already has included. Rows are ordered by a seeded key and the first
     round(p * n) go, so that the rows missing at p are missing at every larger p too. Two modalities are taken from opposite
     ends of one order, so that no row loses both; with three or more, each has an order of its own and skips rows that
-    would be left with nothing.
+    would be left with nothing, so it is nested only while the ratios of the modalities before it stay as they are.
 
     Args:
         ratios: modality to ratio in 0..1; also as keywords. 1 is legal (the zero-shot case).

@@ -86,6 +86,8 @@ class Pipeline:
         if generate not in (True, False, "ask"):
             raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
         self.seed, self.store, self.device, self.generate = int(seed), store, device, generate
+        if isinstance(modalities, str):
+            raise ConfigError(f"modalities= is a list of names; found {modalities!r}. Write [{modalities}].")
         self.modalities = tuple(modalities) if modalities is not None else None
         self.rows = rows
         self._train_options = train
@@ -126,6 +128,8 @@ class Pipeline:
 
         if isinstance(self._train_options, TrainOptions):
             return self._train_options
+        if not isinstance(self._train_options, Mapping | None):
+            raise ConfigError(f"train= holds options such as {{'epochs': 30}}; found {self._train_options!r}.")
         from pydantic import ValidationError
 
         try:
@@ -193,7 +197,7 @@ class Pipeline:
         modalities = self._chosen(data)
         self.kinds = {m: data.kind(m) for m in modalities}
         if val is not None:
-            self._same_form(val)
+            self.check_evaluation(val)
         if self.rows == "complete":
             complete = np.logical_and.reduce([data.present(m) for m in modalities])
             if not complete.any():
@@ -201,10 +205,19 @@ class Pipeline:
                     f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on."
                 )
             data = data.subset(complete)
-        for m in modalities:
-            if self.imputers.get(m) is None and not self.fusion.capabilities().accepts_absent:
-                refuse_holes(m, int((~data.present(m)).sum()))
+        self.fusion.check(modalities)
+        self._refuse_holes(data, self.imputers)
         return data
+
+    def check_evaluation(self, data: MultimodalDataset) -> None:
+        """Raise what `evaluate` would refuse of a data set, before anything is embedded."""
+        self._same_form(data)
+        self._refuse_holes(data, self.eval_imputers)
+
+    def _refuse_holes(self, data: MultimodalDataset, imputers: ByModality[Imputer]) -> None:
+        for m in self.kinds:
+            if imputers.get(m) is None and not self.fusion.capabilities().accepts_absent:
+                refuse_holes(m, int((~data.present(m)).sum()))
 
     def adopt(self, run: Run) -> Pipeline:
         """Take the head of a trained run."""
@@ -370,6 +383,8 @@ class Pipeline:
 def _embed_options(value: EmbedOptions | Mapping[str, Any] | None) -> EmbedOptions:
     if isinstance(value, EmbedOptions):
         return value
+    if not isinstance(value, Mapping | None):
+        raise ConfigError(f"embed= holds options such as {{'batch_size': 64}}; found {value!r}.")
     known = [field.name for field in fields(EmbedOptions)]
     if unknown := [name for name in value or {} if name not in known]:
         raise ConfigError(f"embed has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Options: {', '.join(known)}.")

@@ -53,6 +53,7 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 "classes": list(pipeline.classes),
                 "kinds": pipeline.kinds,
                 "sizes": sizes,
+                "fingerprints": {m: pipeline.backbones.require(m).fingerprint() for m in pipeline.kinds},
                 "columns": pipeline.columns,
                 "history": pipeline.history,
             },
@@ -104,6 +105,12 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
             if modality is None:
                 raise WeightsError(f"{source / FILES[1]} does not fit {FILES[0]}: {name!r} belongs to none of its modalities.")
             pipeline._states.setdefault(modality, {})[rest[len(modality) + 1 :]] = value.numpy()
+    for m, fingerprint in meta.get("fingerprints", {}).items():
+        if pipeline.backbones.require(m).fingerprint() != fingerprint:
+            raise WeightsError(
+                f"{source} was trained on embeddings of {m!r} by another backbone: its weights, sizes or preprocessing have changed since. "
+                "Put the old weights back, or train again."
+            )
     with torch_seeded(0, "load"):
         head = pipeline.fusion.build(meta["sizes"], len(pipeline.classes), None)
     try:

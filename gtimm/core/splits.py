@@ -49,21 +49,21 @@ class Split:
 
 
 class Tables:
-    """The features of many splits as one table a modality: row 0 is zeros, equal tensors stand once."""
+    """The features of many splits as one table a modality: row 0 is zeros, and what shares memory stands once."""
 
     def __init__(self, splits: Sequence[Split]) -> None:
         self.splits = splits
         self.modalities = tuple(splits[0].sources)
         self.values: dict[str, Tensor] = {}
-        self._offsets: dict[str, dict[int, int]] = {}
+        self._offsets: dict[str, dict[tuple[int, ...], int]] = {}
         for m in self.modalities:
             size = splits[0].sources[m].own.shape[1]
             parts, offsets, end = [torch.zeros(1, size)], {}, 1
             for split in splits:
                 source = split.sources[m]
                 for part in (source.own, source.fills, source.hidden):
-                    if part is not None and id(part) not in offsets:
-                        offsets[id(part)] = end
+                    if part is not None and _key(part) not in offsets:
+                        offsets[_key(part)] = end
                         rows = part.reshape(-1, size)
                         parts.append(rows)
                         end += len(rows)
@@ -94,7 +94,7 @@ class Tables:
         for column, m in enumerate(self.modalities):
             mask = hidden[:, column] & (filled[:, column] | observed[:, column])
             value = split.sources[m].hidden
-            places[m][mask] = 0 if value is None else self._offsets[m][id(value)]
+            places[m][mask] = 0 if value is None else self._offsets[m][_key(value)]
             observed[mask, column] = False
             filled[mask, column] = value is not None
 
@@ -106,11 +106,16 @@ class Tables:
         for column, m in enumerate(self.modalities):
             source = split.sources[m]
             there = source.index >= 0
-            place = np.where(there, source.index + self._offsets[m][id(source.own)], 0)
+            place = np.where(there, source.index + self._offsets[m][_key(source.own)], 0)
             observed[:, column] = torch.from_numpy(there)
             if m in draws and source.fills is not None:
                 drawn = ~there & (draws[m] >= 0)
-                place = np.where(drawn, draws[m] + self._offsets[m][id(source.fills)], place)
+                place = np.where(drawn, draws[m] + self._offsets[m][_key(source.fills)], place)
                 filled[:, column] = torch.from_numpy(drawn)
             places[m] = torch.from_numpy(place)
         return places, filled, observed
+
+
+def _key(part: Tensor) -> tuple[int, ...]:
+    """Identify a tensor's memory: two views of one array stand once."""
+    return part.data_ptr(), *part.shape

@@ -35,6 +35,9 @@ class RunFolder:
         """Write `config.yaml`, which runs again as it is."""
         import yaml
 
+        path = self.path / "config.yaml"
+        if path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8")) != config:
+            raise ConfigError(f"{self.path} holds a run of another configuration; choose another folder with -o.")
         with whole_file(self.path / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

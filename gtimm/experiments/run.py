@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gtimm.core.config import RunConfig, read_yaml
+from gtimm.core.fusion import Fusion
 from gtimm.core.imputer import Generator
 from gtimm.core.missing import Missing
 from gtimm.core.pipeline import Pipeline
@@ -43,7 +44,7 @@ def run_config(
     missing, hidden = Missing.of(parsed.missing), Missing.of(parsed.evaluate.missing)
     for pipe in pipes:
         pipe.check(data.train, data.val, missing)
-        data.test.with_missing(hidden, pipe.seed)
+        pipe.check_evaluation(data.test.with_missing(hidden, pipe.seed))
     folder = RunFolder(out)
     folder.config(_absolute(plain, base))
     folder.log("start", seeds=parsed.seed_list)
@@ -101,11 +102,21 @@ def _absolute(plain: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _describe(pipe: Pipeline) -> tuple[str, int | None]:
-    """Return the method's name (a preset's where the imputer is one's) and the budget a class."""
+    """Return the method's name, a preset's where it is one, and the budget a class."""
+    fills = [m for m in METHODS.values() if m.target and m.others and not (m.complete_rows or m.complete_data or m.generates)]
+    names, budget = [], None
     for imputer in pipe.imputers:
         if isinstance(imputer, Generator):
-            return "gti-mm", getattr(imputer, "per_class", None)
-        plain = [m for m in METHODS.values() if m.target and m.others and not (m.complete_rows or m.complete_data or m.generates)]
-        same = [m.name for m in plain if registry("imputers").create(m.imputer) == imputer]
-        return (same[0] if same else registry("imputers").spec(imputer)["name"]), None
-    return "no imputer", None
+            names.append("gti-mm")
+            budget = getattr(imputer, "per_class", None)
+        else:
+            same = [m.name for m in fills if registry("imputers").create(m.imputer) == imputer]
+            names.append(same[0] if same else registry("imputers").spec(imputer)["name"])
+    name = "+".join(dict.fromkeys(n for n in names if n != "zero-fill")) or (names[0] if names else "no imputer")
+    if pipe.rows == "complete":
+        name, budget = "complete rows", None
+    if type(pipe.fusion).hide is not Fusion.hide:
+        name += "-dropout"
+    if pipe.modalities is not None:
+        name += f" ({' + '.join(pipe.modalities)} only)"
+    return name, budget

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 from pydantic import field_validator
 
+from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
 from gtimm.core.registry import registry
@@ -51,6 +52,14 @@ class DropoutFusion(Fusion):
     def capabilities(self) -> Info:
         """Return the inner fusion's."""
         return self._inner().capabilities()
+
+    def check(self, modalities: tuple[str, ...]) -> None:
+        """Raise `ConfigError` for a rate of a modality that is not there."""
+        for name in [*(self.rate if isinstance(self.rate, dict) else ()), *(self.modalities or ())]:
+            if name not in modalities:
+                raise ConfigError(
+                    f"dropout names the modality {name!r}; the data has {', '.join(modalities)}.{did_you_mean(name, modalities)}"
+                )
 
     def rates(self, modalities: tuple[str, ...]) -> list[float]:
         """Return the rate of each of these modalities."""

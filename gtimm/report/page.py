@@ -129,6 +129,11 @@ def lead(results: Results) -> str:
             metric = _metric(best.metric)
             what = f"the highest {metric} is {value}, of {_spoken(best)}" if rows[1:] else f"{_spoken(best)} has {metric} {value}"
             sentences.append(f"With {wording.setting(dict(setting.missing), setting.mechanism)}, {what}.")
+    if not sentences and results.rows:
+        best = max(results.rows, key=lambda row: (row.metric == results.metric, row.mean or 0.0))
+        value = wording.percent(best.mean) + (f" ({wording.interval(best.interval)})" if best.interval else "")
+        missing = f", with {wording.ratios(best.missing_test)} missing at test" if best.missing_test else ""
+        sentences.append(f"{_spoken(best)} has {_metric(best.metric)} {value}{missing}.")
     return " ".join(sentences[:3]) or "These results have no row that can be shown."
 
 

@@ -315,3 +315,14 @@ def test_a_mask_of_another_length_chooses_nothing() -> None:
 
 def test_repr_counts_what_is_there() -> None:
     assert "left (vector, 2 present)" in repr(vectors(4).with_missing({"left": 0.5}))
+
+
+def test_whole_numbers_are_names_or_indices_for_a_whole_column_never_by_row() -> None:
+    text = {"text": ["a", "b", "c"]}
+    assert MultimodalDataset.from_arrays(text, [0, 1, 2], classes=["1", "2", "3"]).labels.tolist() == [0, 1, 2]
+    assert MultimodalDataset.from_arrays(text, [1, 2, 3], classes=["1", "2", "3"]).labels.tolist() == [0, 1, 2]
+    assert MultimodalDataset.from_arrays(text, ["1", "2", "3"], classes=["3", "2", "1"]).labels.tolist() == [2, 1, 0]
+    with pytest.raises(DataError, match="names or indices"):
+        MultimodalDataset.from_arrays(text, [0, 1, 2], classes=["2", "1", "0"])
+    with pytest.raises(DataError, match="repeat"):
+        MultimodalDataset.from_arrays(text, [1, "1", "2"])

@@ -15,7 +15,15 @@ from toys import ToyBackbone, ToyGenerator, calls, pictures, vectors
 
 import gtimm.core.workspace
 from gtimm import Column, GtimmError, Missing, MultimodalDataset, Pipeline
-from gtimm.core.errors import ConfigError, DataError, IncompatibleError, LabelLeakError, MissingnessError, WeightsError
+from gtimm.core.errors import (
+    ConfigError,
+    DataError,
+    IncompatibleError,
+    LabelLeakError,
+    MissingnessError,
+    PluginError,
+    WeightsError,
+)
 from gtimm.core.shards import SUFFIX, Shard, write_rows
 from gtimm.core.training import TrainOptions
 from gtimm.fusion.late import LateFusion
@@ -430,3 +438,34 @@ def test_embedding_options_are_part_of_the_configuration(home: Path) -> None:
     assert {json.loads(path.read_text())["dtype"] for path in home.rglob("about.json")} == {"float16"}
     with pytest.raises(ConfigError, match="Did you mean 'workers'"):
         pipeline(embed={"worker": 1})
+
+
+def test_a_model_refuses_a_backbone_that_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline().fit(vectors()).save(tmp_path / "model")
+    monkeypatch.setattr(ToyBackbone, "fingerprint", lambda self: "other weights")
+    with pytest.raises(WeightsError, match="another backbone"):
+        Pipeline.load(tmp_path / "model")
+
+
+def test_rows_as_candidates_are_refused_at_evaluation() -> None:
+    from gtimm.core.imputer import Imputer
+    from gtimm.core.pool import Pool, Rows
+
+    class Neighbour(Imputer):
+        def pool(self, view: Any, target: str, state: Any) -> Pool:
+            return Pool.constant(Rows(np.flatnonzero(view.present(target))), view.rows)
+
+    pipe = pipeline(eval_imputer=Neighbour()).fit(vectors())
+    with pytest.raises(PluginError, match="return Features"):
+        pipe.evaluate(vectors(seed=1), missing={"left": 0.5})
+
+
+def test_dropout_of_a_modality_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'left'"):
+        pipeline(fusion={"name": "dropout", "rate": {"lfet": 0.5}}).fit(vectors())
+
+
+def test_holes_at_validation_are_refused_before_anything_is_embedded(home: Path) -> None:
+    with pytest.raises(IncompatibleError, match="nothing fills it"):
+        pipeline(eval_imputer=None).fit(vectors(), vectors(seed=1).with_missing({"left": 0.5}))
+    assert not home.exists()

@@ -139,3 +139,33 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
 
     data = RunConfig.of(config).load_data(tmp_path)
     assert (len(data.train), len(data.val), len(data.test)) == (20, 8, 12)
+
+
+def test_a_folder_of_another_configuration_is_left_alone(tmp_path: Path) -> None:
+    config = table(tmp_path)
+    run_config(write(tmp_path, config), tmp_path / "out")
+    before = (tmp_path / "out" / "results.json").read_bytes()
+    with pytest.raises(ConfigError, match="another configuration"):
+        run_config(write(tmp_path, {**config, "seeds": 1}), tmp_path / "out")
+    assert (tmp_path / "out" / "results.json").read_bytes() == before
+
+
+def test_the_page_of_a_run_with_holes_at_test_begins_with_its_score(tmp_path: Path) -> None:
+    run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "no row that can be shown" not in page
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "name"),
+    [
+        ({"imputer": {"image": "class-mean", "text": "zero"}}, "class-mean"),
+        ({"imputer": {"text": "zero", "image": "toy-generator"}}, "gti-mm"),
+        ({"imputer": "zero", "rows": "complete"}, "complete rows"),
+        ({"imputer": "zero", "modalities": ["text"]}, "zero-fill (text only)"),
+        ({"imputer": "hot-deck", "fusion": "dropout"}, "hot-deck-dropout"),
+    ],
+)
+def test_results_name_what_was_run(tmp_path: Path, pipeline: dict[str, Any], name: str) -> None:
+    config = {**table(tmp_path), "pipeline": {"backbone": "toy", "train": {"epochs": 1}, **pipeline}, "evaluate": {}, "seeds": 1}
+    assert run_config(write(tmp_path, config), tmp_path / "out")["rows"][0]["method"] == name
