@@ -1,0 +1,238 @@
+"""Sound from the class name by AudioLDM2: the paper's filling of missing audio (Table 7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
+from gtimm.core.files import folder_digest
+from gtimm.core.imputer import Failure, Generator
+from gtimm.core.plugin import Info
+from gtimm.core.pool import Pool, Requests
+from gtimm.core.prompts import Prompts, plan_requests
+from gtimm.core.registry import registry
+from gtimm.core.seeding import torch_threads
+from gtimm.imputers.diffusion_loading import check_folder, quiet_loading
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gtimm.core.imputer import State, View
+    from gtimm.core.media import Payload
+    from gtimm.core.pool import Request
+
+DEFAULT_MODEL = "cvssp/audioldm2"
+EMBEDDINGS = ("prompt_embeds", "attention_mask", "generated_prompt_embeds")
+"""What `encode_prompt` returns, by the names that the pipeline's call takes, also with `negative_` in front."""
+
+REMEMBERED = 256  # prompts whose embeddings are kept
+
+
+class AudioLDM2(Generator):
+    """Generates sound from class prompts with AudioLDM2.
+
+    Attributes:
+        model: a local folder in diffusers format, or a hub id; weights must be safetensors.
+        revision: commit of the hub id.
+        download: fetch the hub id's files if they are not on this machine; nothing is downloaded in silence.
+        per_class: sounds a class; smaller budgets are prefixes of larger ones.
+        prompts: prompt strategy: a name or `{"name": ..., **options}`.
+        steps: denoising steps; 200 is the pipeline's default.
+        guidance: classifier-free guidance scale; 1 or less means none. 3.5 is the pipeline's default.
+        seconds: length of a sound, cut to whole frames (0.01 s); `None` takes the model's (10.24 for the default model).
+        negative_prompt: what to avoid. The pipeline cuts it to the length of the prompt, in tokens.
+        dtype: `"float32"`, `"float16"` or `"bfloat16"`.
+        seed: of the plan; it does not follow the Pipeline's, so that all runs share one bank.
+        batch_size: sounds made together; part of the plan, since other sizes round differently.
+        threads: CPU threads; part of the plan for the same reason.
+    """
+
+    info: ClassVar[Info] = Info(
+        kinds=("audio",), items="request", needs_label=True, depths=("pooled", "last_block"), weights_licence="CC-BY-NC-SA-4.0"
+    )
+
+    model: str = DEFAULT_MODEL
+    revision: str | None = None
+    download: bool = False
+    per_class: int = Field(default=100, ge=1)
+    prompts: str | dict[str, Any] = "label"
+    steps: int = Field(default=200, ge=1)
+    guidance: float = Field(default=3.5, ge=0)
+    seconds: float | None = Field(default=None, gt=0, le=3600)
+    negative_prompt: str | None = None
+    dtype: str = "float32"
+    seed: int = 0
+    batch_size: int = Field(default=4, ge=1)
+    threads: int = Field(default=1, ge=1)
+
+    @field_validator("dtype")
+    @classmethod
+    def _known_dtype(cls, dtype: str) -> str:
+        if dtype not in ("float32", "float16", "bfloat16"):
+            raise ValueError("dtype must be float32, float16 or bfloat16")
+        return dtype
+
+    @field_validator("prompts")
+    @classmethod
+    def _known_prompts(cls, prompts: str | dict[str, Any]) -> str | dict[str, Any]:
+        registry("prompts").create(prompts)
+        return prompts
+
+    def pool(self, view: View, target: str, state: State) -> Pool:
+        """Return `per_class` requests for each class."""
+        if view.kind(target) != "audio":
+            raise IncompatibleError(f"AudioLDM2 makes sound; {target!r} is {view.kind(target)}. Use another imputer for it.")
+        assert view.labels is not None
+        strategy = cast("Prompts", registry("prompts").create(self.prompts))
+        requests, owner = plan_requests(strategy, view.classes, "audio", self.per_class, self.guidance, self.seed)
+        return Pool.by_class(Requests(requests), np.array(owner), view.labels, len(view.classes))
+
+    def fingerprint(self) -> str:
+        """Return the weights' digest (a hub id's revision) and every setting that changes a sound."""
+        folder = Path(self.model)
+        if folder.is_dir():
+            weights = folder_digest(folder, (".safetensors", ".json", ".txt", ".model"))
+        else:
+            weights = f"hub:{self.model}@{self.revision or 'main'}"
+        settings = self.model_dump(mode="json", include={"steps", "seconds", "negative_prompt", "dtype", "batch_size", "threads"})
+        return json.dumps({"weights": weights, **settings}, sort_keys=True)
+
+    def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
+        """Load the pipeline and return the function that makes a batch."""
+        pipeline = load_audioldm2(self.model, self.revision, self.dtype, device, self.download)
+        self._check_length(pipeline)
+        encoded: dict[tuple[str, bool], list[Tensor]] = {}
+
+        def make(batch: Sequence[Request]) -> list[Payload | Failure]:
+            items: list[Payload | Failure] = [Failure("not made")] * len(batch)
+            with torch_threads(self.threads):
+                for guidance in sorted({max(request.guidance, 1.0) for request in batch}):
+                    sounds = self._batch(pipeline, batch, guidance, encoded, device)
+                    for place, request in enumerate(batch):
+                        if max(request.guidance, 1.0) == guidance:
+                            items[place] = sounds[place]
+            return items
+
+        return make
+
+    def _check_length(self, pipeline: Any) -> None:
+        vocoder = pipeline.vocoder.config
+        least = float(np.prod(vocoder.upsample_rates)) / vocoder.sampling_rate * pipeline.vae_scale_factor
+        if self.seconds is not None and self.seconds < least:
+            raise ConfigError(
+                f"AudioLDM2 option 'seconds': {self.model!r} makes no less than {least:g} s (found {self.seconds:g})."
+            )
+
+    def _batch(
+        self, pipeline: Any, batch: Sequence[Request], guidance: float, encoded: dict[tuple[str, bool], list[Tensor]], device: str
+    ) -> list[Payload | Failure]:
+        import torch
+
+        guided = guidance > 1
+        with torch.inference_mode():
+            new = {request.prompt for request in batch} - {prompt for prompt, kind in encoded if kind == guided}
+            if len(encoded) + len(new) > REMEMBERED:
+                encoded.clear()
+                new = {request.prompt for request in batch}
+            for prompt in sorted(new):
+                encoded[prompt, guided] = self._encode(pipeline, prompt, guided, device)
+            options = joined([encoded[request.prompt, guided] for request in batch], guided)
+            found = pipeline(
+                **options,
+                generator=[torch.Generator().manual_seed(int(request.seed)) for request in batch],
+                num_inference_steps=self.steps,
+                guidance_scale=guidance,
+                audio_length_in_s=self.seconds,
+                output_type="pt",
+            ).audios
+        rate = int(pipeline.vocoder.config.sampling_rate)
+        return [_item(sound.float().cpu().numpy(), rate) for sound in found]
+
+    def _encode(self, pipeline: Any, prompt: str, guided: bool, device: str) -> list[Tensor]:
+        """Encode one prompt by itself: in a batch, the padding of its neighbours would change its sound."""
+        negative = None if self.negative_prompt is None or not guided else [self.negative_prompt]
+        found = pipeline.encode_prompt([prompt], device, 1, guided, negative_prompt=negative)
+        return list(found)
+
+
+def load_audioldm2(model: str, revision: str | None, dtype: str, device: str, download: bool = False) -> Any:
+    """Load an AudioLDM2 pipeline.
+
+    The language model is loaded apart, as GPT2LMHeadModel: published checkpoints name GPT2Model, which generates no longer. Its
+    weights are the same.
+
+    Args:
+        model: a local folder in diffusers format, or a hub id; weights must be safetensors.
+        revision: commit of the hub id.
+        dtype: of the weights.
+        device: such as `"cpu"` or `"cuda"`.
+        download: fetch a hub id's files that are not on this machine.
+
+    Raises:
+        WeightsError: no pipeline, a part is missing or damaged, not on this machine, or the hub cannot be reached.
+    """
+    import torch
+    from diffusers import AudioLDM2Pipeline
+    from safetensors import SafetensorError
+    from transformers import GPT2LMHeadModel
+
+    if Path(model).is_dir():
+        check_folder(Path(model))
+    quiet_loading()
+    common = {
+        "revision": revision,
+        "use_safetensors": True,
+        "dtype": getattr(torch, dtype),
+        "local_files_only": not download,
+    }
+    try:
+        language, report = GPT2LMHeadModel.from_pretrained(model, subfolder="language_model", output_loading_info=True, **common)
+        if report["missing_keys"]:
+            raise WeightsError(
+                f"The language model of {model!r} lacks the weights {sorted(report['missing_keys'])[:3]}. Download it again."
+            )
+        pipeline = AudioLDM2Pipeline.from_pretrained(model, language_model=language, **common)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(
+            f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
+            "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def joined(prompts: Sequence[Sequence[Tensor]], guided: bool) -> dict[str, Tensor]:
+    """Return the options of one call from prompts that were encoded one by one.
+
+    Args:
+        prompts: of each, what `encode_prompt` returned: tensors (1 or 2, tokens, ...), the negative half first.
+        guided: whether there is a negative half.
+
+    Returns:
+        Tensors (prompts, longest, ...); what is padded is zero, in the masks too.
+    """
+    import torch
+
+    options: dict[str, Tensor] = {}
+    for place, name in enumerate(EMBEDDINGS):
+        values = [prompt[place] for prompt in prompts]
+        longest = max(value.shape[1] for value in values)
+        wide = torch.stack(
+            [torch.cat([v, v.new_zeros((len(v), longest - v.shape[1], *v.shape[2:]))], dim=1) for v in values], dim=1
+        )
+        if guided:
+            options[f"negative_{name}"] = wide[0]
+        options[name] = wide[-1]
+    return options
+
+
+def _item(samples: Any, rate: int) -> Payload | Failure:
+    if not np.isfinite(samples).all():
+        return Failure("it is not finite; try dtype='float32'")
+    return np.clip(samples, -1, 1).astype(np.float32), rate
