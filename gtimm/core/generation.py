@@ -185,7 +185,7 @@ class Generation:
             mend(plan, self._generator)
         if plan.batches and self._allow is False:
             raise GenerationError(
-                f"{plan.missing} items are not in the bank {plan.folder} and generate=False. Pass generate=True, or run `gtimm generate`."
+                f"{plan.missing} items are not in the bank {plan.folder} and generate=False. Pass generate=True to make them."
             )
         if plan.batches:
             with Staging(plan.folder) as staging:
