@@ -41,9 +41,12 @@ def root(
         raise typer.Exit
 
 
-@app.command(epilog="Examples: [bold]gtimm demo[/bold]; [bold]gtimm demo -o runs/demo --seeds 5 --speech recordings/[/bold]")
+@app.command(
+    epilog="Examples: [bold]gtimm demo[/bold]; [bold]gtimm demo --missing audio[/bold]; [bold]gtimm demo --speech recordings/[/bold]"
+)
 def demo(
     out: Out = Path("runs/demo"),
+    missing: Annotated[str, typer.Option(help="What is missing and generated: image, or audio (needs gtimm[speech]).")] = "image",
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 5,
     speech: Annotated[
         Path | None, typer.Option(help="Folder of real spoken digits, {digit}_{speaker}_{index}.wav, instead of synthetic ones.")
@@ -51,12 +54,12 @@ def demo(
     store: Store = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if the verdict does not hold.")] = False,
 ) -> None:
-    """Fill missing images by a real diffusion pipeline, train, and show on real handwriting whether it helped."""
+    """Fill missing images by a real diffusion pipeline (or sound by speech), train, and show on real handwriting whether it helped."""
     from gtimm.cli.tables import print_results, progress_line
     from gtimm.experiments.demo import run_demo
 
     with progress_line("demo") as say:
-        results = run_demo(out, seeds=seeds, speech=str(speech) if speech else None, store=store, say=say)
+        results = run_demo(out, missing=missing, seeds=seeds, speech=str(speech) if speech else None, store=store, say=say)
     print_results(results, out)
     if strict and not results["verdict"]["holds"]:
         raise typer.Exit(1)
@@ -82,8 +85,8 @@ def run(
         elif plain.pop("experiment") == "demo":
             from gtimm.experiments.demo import run_demo
 
-            if unknown := set(plain) - {"seeds", "speech"}:
-                raise ConfigError(f"The demo has no field {sorted(unknown)[0]!r}. Fields: seeds, speech.")
+            if unknown := set(plain) - {"missing", "seeds", "speech"}:
+                raise ConfigError(f"The demo has no field {sorted(unknown)[0]!r}. Fields: missing, seeds, speech.")
             results = run_demo(out, store=store, say=say, **plain)
         else:
             raise ConfigError("experiment: only 'demo' is known; leave the field out for a run of your own.")

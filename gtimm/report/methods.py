@@ -16,6 +16,7 @@ _METHODS = {
     "visual-only": (REFERENCES, "trained and tested on the images alone, none missing in training"),
     "multimodal": (REFERENCES, "every modality, none missing in training: the case without a gap"),
     "low-resource-visual": (LESS_DATA, "images alone, trained on the rows that still have one"),
+    "low-resource-audio": (LESS_DATA, "audio alone, trained on the rows that still have it"),
     "low-resource-multimodal": (LESS_DATA, "every modality, trained only on the rows that have all of them"),
     "zero-fill": (FILLS, "a missing embedding becomes zeros"),
     "zero-fill-payload": (FILLS, "a missing payload becomes a black image, silence or empty text, and is then embedded"),

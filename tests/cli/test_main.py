@@ -107,9 +107,11 @@ def test_a_demo_configuration_runs_the_demo(tmp_path: Path, monkeypatch: pytest.
         return {"rows": [], "counters": {}, "seconds": 1.0}
 
     monkeypatch.setattr("gtimm.experiments.demo.run_demo", fake)
-    (tmp_path / "config.yaml").write_text("experiment: demo\nseeds: 3\n")
+    (tmp_path / "config.yaml").write_text("experiment: demo\nmissing: audio\nseeds: 3\n")
     assert call("run", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "out")).exit_code == 0
-    assert seen["seeds"] == 3
+    assert (seen["missing"], seen["seeds"]) == ("audio", 3)
+    assert call("demo", "--missing", "image", "-o", str(tmp_path / "out")).exit_code == 0
+    assert seen["missing"] == "image"
     (tmp_path / "config.yaml").write_text("experiment: demo\nsedes: 3\n")
     done = call("run", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "out"))
     assert isinstance(done.exception, ConfigError)
