@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 setup: $(STAMP)  ## virtual environment with gtimm and what its development needs
 
 demo: $(STAMP)  ## fill missing images by diffusion, train, report: runs/demo/report.html
+	rm -rf runs/demo
 	$(BIN)/gtimm demo --out runs/demo --strict
 
 test: $(STAMP)  ## the tests
