@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.claims import Staging, claim
-from gtimm.core.errors import GtimmError, StoreError
+from gtimm.core.errors import StoreError
 
 if TYPE_CHECKING:
     from gtimm.core.media import Payload
@@ -99,29 +99,6 @@ def _sums_hold(path: str, size: int, time: int) -> bool:
             return False
         at = end + 4
     return at == len(content)
-
-
-def damage(path: Path, kind: str) -> str | None:
-    """Decode a file and return what is wrong with it, or `None`."""
-    from gtimm.core.media import load_audio, load_image
-
-    try:
-        if not is_sound(path):
-            return "cut short or changed" if path.is_file() else "not there"
-        load_image(path) if kind == "image" else load_audio(path)
-    except GtimmError as error:
-        return str(error)
-    return None
-
-
-def inside(folder: Path, name: str) -> Path | None:
-    """Return the path of a file that a log names, or `None` where it would lie outside the folder, links followed."""
-    root = os.path.realpath(folder)
-    try:
-        found = os.path.realpath(os.path.join(root, name))
-    except ValueError:
-        return None
-    return Path(found) if found.startswith(root + os.sep) else None
 
 
 class Log:
