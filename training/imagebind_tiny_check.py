@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
+
 from gtimm import load_dataset
 from gtimm.backbones.imagebind.tiny import ImageBindTiny
 from gtimm.core.workspace import open_workspace
-from sklearn.linear_model import LogisticRegression
 
 Array = np.ndarray[Any, Any]
 
