@@ -100,7 +100,7 @@ class Filler:
         return torch.from_numpy(self._features(pool, np.zeros(1, np.int64), imputer, data, modality, np.zeros(0, np.int64)))[0]
 
     def _view(self, data: MultimodalDataset, imputer: Imputer, role: Literal["train", "eval"]) -> DatasetView:
-        visible = role == "train" and imputer.info.needs_label
+        visible = role == "train" and imputer.needs_label()
         return DatasetView(data, self.workspace, self.backbones, self.depth, visible)
 
     def _realise(

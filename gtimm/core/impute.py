@@ -75,7 +75,7 @@ def impute(
     if generate not in (True, False, "ask"):
         raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
     strategy: Imputer = registry("imputers").create(imputer)
-    if strategy.info.needs_label and data.labels is None:
+    if strategy.needs_label() and data.labels is None:
         raise DataError(f"{type(strategy).__name__} fills by label, and {data.name!r} has no labels. Use another imputer.")
     sealed = data.with_missing(missing, seed) if missing is not None else data
     targets = [m for m in data.modalities if not sealed.present(m).all()] if target is None else [target]
@@ -277,7 +277,7 @@ class _View(DatasetView):
 
     def __init__(self, data: MultimodalDataset, workspace: Workspace, backbone: Backbone | None, imputer: Imputer) -> None:
         backbones = {} if backbone is None else dict.fromkeys(data.modalities, backbone)
-        super().__init__(data, workspace, backbones, "pooled", imputer.info.needs_label)
+        super().__init__(data, workspace, backbones, "pooled", imputer.needs_label())
         self.modalities = data.modalities
         self._imputer = type(imputer).__name__
 

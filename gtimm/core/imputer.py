@@ -30,7 +30,7 @@ class View(Protocol):
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     labels: NDArray[np.int64] | None
-    """(rows,) class indices; `None` unless the data is for training and `info.needs_label` is true."""
+    """(rows,) class indices; `None` unless the data is for training and `needs_label()` is true."""
 
     def kind(self, modality: str) -> str:
         """Return the modality's kind."""
@@ -67,6 +67,10 @@ class Imputer(Plugin, ABC):
     def fit(self, train: View, target: str) -> State:
         """Learn from the training view; what is returned is saved with the model and handed to `pool`."""
         return {}
+
+    def needs_label(self) -> bool:
+        """Return whether labels are read, with these options: such an imputer is refused on evaluation data."""
+        return self.info.needs_label
 
     def serves(self) -> tuple[Depth, ...]:
         """Return the feature depths that this imputer's items can have, with these options."""

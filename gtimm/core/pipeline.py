@@ -313,7 +313,7 @@ class Pipeline:
 
         name = type(self.fusion).__name__
         for imputer in self.eval_imputers:
-            if imputer.info.needs_label:
+            if imputer.needs_label():
                 raise LabelLeakError(
                     f"{type(imputer).__name__} fills by label, and evaluation labels must stay unknown. Use it as imputer=, and for "
                     "eval_imputer= one that needs no label, such as 'zero' or 'mean'."

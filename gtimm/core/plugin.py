@@ -24,7 +24,7 @@ class Info:
     Attributes:
         kinds: kinds of modality that the strategy handles; `()` means any.
         items: imputers only: what its pool holds.
-        needs_label: imputers only: reads labels, so it is refused on evaluation data.
+        needs_label: imputers only: reads labels, so it is refused on evaluation data; `Imputer.needs_label` answers for its options.
         depths: backbones: feature depths it can produce. Imputers and fusions: depths they can serve.
         stackable: fusions only: the head is pure, so many runs can train as one.
         accepts_absent: fusions only: works with modalities that nothing fills.

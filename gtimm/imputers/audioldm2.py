@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
-from gtimm.core.files import folder_digest
-from gtimm.core.imputer import Failure, Generator
+from gtimm.core.errors import ConfigError, WeightsError
+from gtimm.core.imputer import Failure
 from gtimm.core.plugin import Info
-from gtimm.core.pool import Pool, Requests
-from gtimm.core.prompts import Prompts, plan_requests
-from gtimm.core.registry import registry
+from gtimm.core.prompts import Guidance
 from gtimm.core.seeding import torch_threads
 from gtimm.imputers.diffusion_loading import check_folder, quiet_loading
+from gtimm.imputers.prompted import Diffusion
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gtimm.core.imputer import State, View
     from gtimm.core.media import Payload
-    from gtimm.core.pool import Request
+    from gtimm.core.pool import Pool, Request
 
 DEFAULT_MODEL = "cvssp/audioldm2"
 EMBEDDINGS = ("prompt_embeds", "attention_mask", "generated_prompt_embeds")
@@ -34,78 +31,36 @@ EMBEDDINGS = ("prompt_embeds", "attention_mask", "generated_prompt_embeds")
 REMEMBERED = 256  # prompts whose embeddings are kept
 
 
-class AudioLDM2(Generator):
-    """Generates sound from class prompts with AudioLDM2.
+class AudioLDM2(Diffusion):
+    """Generates sound from prompts with AudioLDM2.
+
+    Its other options are those of `Diffusion` and `Prompted`; 200 steps and a guidance of 3.5 are the pipeline's defaults. The
+    pipeline cuts a negative prompt to the length of the prompt, in tokens.
 
     Attributes:
-        model: a local folder in diffusers format, or a hub id; weights must be safetensors.
-        revision: commit of the hub id.
-        download: fetch the hub id's files if they are not on this machine; nothing is downloaded in silence.
-        per_class: sounds a class; smaller budgets are prefixes of larger ones.
-        prompts: prompt strategy: a name or `{"name": ..., **options}`.
-        steps: denoising steps; 200 is the pipeline's default.
-        guidance: classifier-free guidance scale; 1 or less means none. 3.5 is the pipeline's default.
         seconds: length of a sound, cut to whole frames (0.01 s); `None` takes the model's (10.24 for the default model).
-        negative_prompt: what to avoid. The pipeline cuts it to the length of the prompt, in tokens.
-        dtype: `"float32"`, `"float16"` or `"bfloat16"`.
-        seed: of the plan; it does not follow the Pipeline's, so that all runs share one bank.
-        batch_size: sounds made together; part of the plan, since other sizes round differently.
-        threads: CPU threads; part of the plan for the same reason.
     """
 
     info: ClassVar[Info] = Info(
         kinds=("audio",), items="request", needs_label=True, depths=("pooled", "last_block"), weights_licence="CC-BY-NC-SA-4.0"
     )
+    makes = "audio"
+    changing = Diffusion.changing | {"seconds"}
+    pinned: ClassVar[dict[str, str]] = {DEFAULT_MODEL: "c8e7e189d324425c05c4c2f81214041ef4107983"}
 
     model: str = DEFAULT_MODEL
-    revision: str | None = None
-    download: bool = False
-    per_class: int = Field(default=100, ge=1)
-    prompts: str | dict[str, Any] = "label"
     steps: int = Field(default=200, ge=1)
-    guidance: float = Field(default=3.5, ge=0)
+    guidance: Guidance = 3.5
     seconds: float | None = Field(default=None, gt=0, le=3600)
-    negative_prompt: str | None = None
-    dtype: str = "float32"
-    seed: int = 0
     batch_size: int = Field(default=4, ge=1)
-    threads: int = Field(default=1, ge=1)
-
-    @field_validator("dtype")
-    @classmethod
-    def _known_dtype(cls, dtype: str) -> str:
-        if dtype not in ("float32", "float16", "bfloat16"):
-            raise ValueError("dtype must be float32, float16 or bfloat16")
-        return dtype
-
-    @field_validator("prompts")
-    @classmethod
-    def _known_prompts(cls, prompts: str | dict[str, Any]) -> str | dict[str, Any]:
-        registry("prompts").create(prompts)
-        return prompts
 
     def pool(self, view: View, target: str, state: State) -> Pool:
-        """Return `per_class` requests for each class."""
-        if view.kind(target) != "audio":
-            raise IncompatibleError(f"AudioLDM2 makes sound; {target!r} is {view.kind(target)}. Use another imputer for it.")
-        assert view.labels is not None
-        strategy = cast("Prompts", registry("prompts").create(self.prompts))
-        requests, owner = plan_requests(strategy, view.classes, "audio", self.per_class, self.guidance, self.seed)
-        return Pool.by_class(Requests(requests), np.array(owner), view.labels, len(view.classes))
-
-    def fingerprint(self) -> str:
-        """Return the weights' digest (a hub id's revision) and every setting that changes a sound."""
-        folder = Path(self.model)
-        if folder.is_dir():
-            weights = folder_digest(folder, (".safetensors", ".json", ".txt", ".model"))
-        else:
-            weights = f"hub:{self.model}@{self.revision or 'main'}"
-        settings = self.model_dump(mode="json", include={"steps", "seconds", "negative_prompt", "dtype", "batch_size", "threads"})
-        return json.dumps({"weights": weights, **settings}, sort_keys=True)
+        """Return the requests."""
+        return self.planned(view, target, self.guidance)
 
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
         """Load the pipeline and return the function that makes a batch."""
-        pipeline = load_audioldm2(self.model, self.revision, self.dtype, device, self.download)
+        pipeline = load_audioldm2(self.model, self.commit(), self.dtype, device, self.download)
         self._check_length(pipeline)
         encoded: dict[tuple[str, bool], list[Tensor]] = {}
 

@@ -60,6 +60,26 @@ def load_text_to_image(
     return pipeline.to(device)
 
 
+def hub_commit(model: str, latest: bool) -> str | None:
+    """Return the commit of a hub id: of the files on this machine, else with `latest` the hub's; `None` where nobody knows.
+
+    Raises:
+        WeightsError: the hub was asked and cannot be reached, or has no such repository.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(model, "model_index.json")
+        if isinstance(cached, str):
+            return Path(cached).parent.name
+        return HfApi().model_info(model).sha if latest else None
+    except Exception as error:  # whichever library reaches the network has errors of its own
+        raise WeightsError(
+            f"{model!r} is no folder here, and the hub does not know it or cannot be reached: {error} Give a folder in diffusers "
+            "format, or revision= with the commit of a repository whose files are on this machine."
+        ) from error
+
+
 def image_to_image(pipeline: Any) -> Any:
     """Return the pipeline that starts from images, with the same parts.
 

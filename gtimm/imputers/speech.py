@@ -8,26 +8,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from gtimm.core.errors import IncompatibleError, PluginError
-from gtimm.core.imputer import Failure, Generator
+from gtimm.core.errors import PluginError
+from gtimm.core.imputer import Failure
 from gtimm.core.plugin import Info
-from gtimm.core.pool import Pool, Requests
-from gtimm.core.prompts import Prompts, plan_requests
-from gtimm.core.registry import registry
-from gtimm.core.seeding import stream, torch_threads
+from gtimm.core.pool import Requests
+from gtimm.core.seeding import stable_seed, stream, torch_threads
 from gtimm.imputers.espeak import Espeak, EspeakError
+from gtimm.imputers.prompted import Prompted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gtimm.core.imputer import State, View
     from gtimm.core.media import Payload
-    from gtimm.core.pool import Request
+    from gtimm.core.pool import Pool, Request
 
     Sound = tuple[NDArray[np.float32], int]
     Say = Callable[[Request, str], Sound]
@@ -44,8 +43,8 @@ LEVEL, PEAK = 0.1, 0.99  # root mean square of a sound, unless its peak would be
 FLOOR, MARGIN = 0.02, 0.02  # of the peak: quieter ends are cut; seconds that are left
 
 
-class Speech(Generator):
-    """Says the class name: text to speech by espeak-ng (many voices) and hibari (one).
+class Speech(Prompted):
+    """Says the class name, or with the prompts "text" a row's own words: text to speech by espeak-ng (many voices) and hibari (one).
 
     The first k items of a class have every voice equally often, give or take one; which voice begins differs by class.
     Pace and pitch are drawn for each item from its seed. An item depends on its request alone, whatever was said before.
@@ -55,12 +54,10 @@ class Speech(Generator):
 
     Attributes:
         voices: espeak-ng's, an accent with or without a variant, such as `"en-us"` and `"en-us+f3"`, and `"hibari"`.
-        per_class: sounds a class; smaller budgets are prefixes of larger ones.
-        prompts: prompt strategy for the words: a name or `{"name": ..., **options}`. By default the class name alone.
+        prompts: prompt strategy for the words. By default the class name alone.
         pace: slowest and fastest, in words a minute, 80 to 450; 175 is usual.
         pitch: lowest and highest, 0 to 100 relative to the voice, 50 is its own; hibari has no pitch to choose.
         sample_rate: of the sounds, in Hz.
-        seed: of the plan; it does not follow the Pipeline's, so that all runs share one bank.
         batch_size: sounds a batch.
     """
 
@@ -72,15 +69,15 @@ class Speech(Generator):
         weights_licence="GPL-3.0-or-later (espeak-ng), Apache-2.0 (hibari)",
     )
 
+    makes = "audio"
+
     voices: tuple[str, ...] = VOICES
-    per_class: int = Field(default=100, ge=1)
     prompts: str | dict[str, Any] = Field(
         default_factory=lambda: {"name": "label", "performers": [], "templates": ["{action}"]}, validate_default=True
     )
     pace: tuple[int, int] = (140, 215)
     pitch: tuple[int, int] = (30, 70)
     sample_rate: int = Field(default=16000, ge=4000, le=48000)
-    seed: int = 0
     batch_size: int = Field(default=20, ge=1)
 
     @field_validator("voices")
@@ -93,12 +90,6 @@ class Speech(Generator):
                 raise ValueError(f"{voice!r} is no voice; 'en-us+f3' is one of espeak-ng (accent, '+', variant), and 'hibari'")
         return voices
 
-    @field_validator("prompts")
-    @classmethod
-    def _known_prompts(cls, prompts: str | dict[str, Any]) -> str | dict[str, Any]:
-        registry("prompts").create(prompts)
-        return prompts
-
     @model_validator(mode="after")
     def _ranges(self) -> Speech:
         for name, (low, high), least, most in (("pace", self.pace, 80, 450), ("pitch", self.pitch, 0, 100)):
@@ -107,18 +98,16 @@ class Speech(Generator):
         return self
 
     def pool(self, view: View, target: str, state: State) -> Pool:
-        """Return `per_class` requests for each class."""
-        if view.kind(target) != "audio":
-            raise IncompatibleError(f"Speech makes sound; {target!r} is {view.kind(target)}. Use another imputer for it.")
-        assert view.labels is not None
-        strategy = cast("Prompts", registry("prompts").create(self.prompts))
-        requests, owner = plan_requests(strategy, view.classes, "audio", self.per_class, 1.0, self.seed)
-        order = stream(self.seed, "voices").permutation(len(self.voices))
+        """Return the requests, each with its voice."""
+        pool = self.planned(view, target, 1.0)
+        assert isinstance(pool.items, Requests)
+        order, groups = stream(self.seed, "voices").permutation(len(self.voices)), len(pool.start) - 1
         spoken = []
-        for place, (request, index) in enumerate(zip(requests, owner, strict=True)):
-            rank, begin = place // len(view.classes), index * len(order) // len(view.classes)
+        for place, request in enumerate(pool.items.values):
+            rank, group = divmod(place, groups)
+            begin = group * len(order) // groups if request.label else stable_seed(self.seed, "voice", request.prompt)
             spoken.append(replace(request, seed=self._with_voice(request.seed, int(order[(rank + begin) % len(order)]))))
-        return Pool.by_class(Requests(spoken), np.array(owner), view.labels, len(view.classes))
+        return replace(pool, items=Requests(spoken))
 
     def fingerprint(self) -> str:
         """Return the versions of what speaks and every setting that changes a sound.

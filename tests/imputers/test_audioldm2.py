@@ -190,7 +190,7 @@ def test_only_sound_is_made(tiny: AudioLDM2) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "float8"}, "dtype must be"),
+        ({"dtype": "float8"}, "'float32', 'float16' or"),
         ({"prompts": "lable"}, "Did you mean 'label'"),
         ({"steps": 0}, "steps"),
         ({"seconds": 0}, "seconds"),
