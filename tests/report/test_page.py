@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from gtimm.core.errors import DataError, GtimmError
@@ -253,7 +254,7 @@ def test_gallery_outside_the_folder_is_refused(run, tmp_path, name):
 def test_gallery_file_that_is_not_png_is_refused(run):
     value = changed()
     value["gallery"][0]["real"] = ["results.json"]
-    with pytest.raises(DataError, match="not a PNG"):
+    with pytest.raises(DataError, match="neither a PNG"):
         write_report(run(value))
 
 
@@ -266,10 +267,25 @@ def test_gallery_shows_prompt_and_seed_and_says_what_is_synthetic(run):
     assert "synthetic (generated)" in page.texts
 
 
+def test_sounds_have_players_that_say_what_they_are(run):
+    value = changed()
+    value["gallery"][0] |= {
+        "real": ["gallery/real.wav"],
+        "generated": [{"file": "gallery/made.wav", "prompt": "zero", "seed": 4}],
+    }
+    folder = run(value)
+    for name in ("real", "made"):
+        soundfile.write(folder / "gallery" / f"{name}.wav", np.zeros(800), 8000, subtype="PCM_16")
+    players = [attrs for attrs, _ in page_of(folder).all("audio")]
+    assert [player.get("title") for player in players] == [None, "“zero”, seed 4"]
+    assert [player["aria-label"] for player in players] == ["zero, real, 1", "zero, synthetic"]
+    assert all(player["src"].startswith("data:audio/wav;base64,") and "controls" in player for player in players)
+
+
 def test_absent_gallery_file_is_said(run):
     value = changed()
     value["gallery"][0]["real"].append("gallery/gone.png")
-    assert any("1 of the images" in text for _, text in page_of(run(value)).all("p"))
+    assert any("1 of the files" in text for _, text in page_of(run(value)).all("p"))
 
 
 @pytest.mark.parametrize("key", sorted(set(RESULTS) - {"schema_version", "rows"}))
