@@ -105,6 +105,39 @@ def embed(
     embed_config(config, store, device)
 
 
+@app.command(
+    epilog="Examples: [bold]gtimm generate experiment.yaml --dry-run[/bold]; [bold]gtimm generate experiment.yaml --yes[/bold]; "
+    "[bold]gtimm generate experiment.yaml --shard 2/8[/bold]; interrupted, the same command goes on where it stopped"
+)
+def generate(
+    config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
+    store: Store = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; default the configuration's, else auto.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where batches run, such as local; default the configuration's.")] = None,
+    shard: Annotated[str | None, typer.Option(help="I/N: only this share of the batches, for job arrays.", metavar="I/N")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many batches.", min=1)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made and what it costs; make nothing.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="With --dry-run: make one batch, kept, to know the hours.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even above an hour.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make the items that all runs of a configuration will ask generators for, so that training finds them in the store."""
+    from gtimm.cli.generate import generate_config
+
+    generate_config(
+        config,
+        store=store,
+        device=device,
+        engine=engine,
+        shard=shard,
+        limit=limit,
+        dry_run=dry_run,
+        measure=measure,
+        yes=yes,
+        as_json=as_json,
+    )
+
+
 @app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")
 def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List strategies: name, kind and origin, from package metadata alone."""
