@@ -95,7 +95,7 @@ class Filler:
         if imputer is None:
             return None
         pool = imputer.pool(self._view(data, imputer, "eval"), modality, state)
-        if len(pool.items) != 1 or isinstance(pool.items, (Rows, Requests)):
+        if len(pool.items) != 1 or pool.group.any() or isinstance(pool.items, (Rows, Requests)):
             return torch.zeros(self.backbones[modality].size(data.kind(modality), self.depth))
         return torch.from_numpy(self._features(pool, np.zeros(1, np.int64), imputer, data, modality, np.zeros(0, np.int64)))[0]
 
