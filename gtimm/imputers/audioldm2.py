@@ -14,7 +14,7 @@ from gtimm.core.imputer import Failure
 from gtimm.core.plugin import Info
 from gtimm.core.prompts import Guidance
 from gtimm.core.seeding import torch_threads
-from gtimm.imputers.diffusion_loading import check_folder, quiet_loading
+from gtimm.imputers.diffusion_loading import check_folder, placed, quiet_loading
 from gtimm.imputers.prompted import Diffusion
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class AudioLDM2(Diffusion):
 
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
         """Load the pipeline and return the function that makes a batch."""
-        pipeline = load_audioldm2(self.model, self.commit(), self.dtype, device, self.download)
+        pipeline = load_audioldm2(self.model, self.commit(), self.dtype, device, self.download, self.offload)
         self._check_length(pipeline)
         encoded: dict[tuple[str, bool], list[Tensor]] = {}
 
@@ -116,7 +116,9 @@ class AudioLDM2(Diffusion):
         return list(found)
 
 
-def load_audioldm2(model: str, revision: str | None, dtype: str, device: str, download: bool = False) -> Any:
+def load_audioldm2(
+    model: str, revision: str | None, dtype: str, device: str, download: bool = False, offload: bool = False
+) -> Any:
     """Load an AudioLDM2 pipeline.
 
     The language model is loaded apart, as GPT2LMHeadModel: published checkpoints name GPT2Model, which generates no longer. Its
@@ -128,6 +130,7 @@ def load_audioldm2(model: str, revision: str | None, dtype: str, device: str, do
         dtype: of the weights.
         device: such as `"cpu"` or `"cuda"`.
         download: fetch a hub id's files that are not on this machine.
+        offload: keep on the device only the part at work.
 
     Raises:
         WeightsError: no pipeline, a part is missing or damaged, not on this machine, or the hub cannot be reached.
@@ -158,8 +161,7 @@ def load_audioldm2(model: str, revision: str | None, dtype: str, device: str, do
             f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
             "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."
         ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return placed(pipeline, device, offload)
 
 
 def joined(prompts: Sequence[Sequence[Tensor]], guided: bool) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import MediaError
 from gtimm.core.imputer import Failure
-from gtimm.imputers.diffusion_loading import image_to_image
+from gtimm.imputers.diffusion_loading import image_to_image, offloads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,7 +135,8 @@ class Batches:
         new = sorted(prompts - self._encoded.keys())
         if not new:
             return
-        encoders = [part for name in ("text_encoder", "text_encoder_2") if (part := getattr(self._pipeline, name, None))]
+        named = [getattr(self._pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
+        encoders = [] if offloads(self._pipeline) else [part for part in named if part is not None]
         for encoder in encoders:
             encoder.to(self._device)
         for prompt in [p for p in self._encoded if p not in prompts][: max(0, len(self._encoded) + len(new) - REMEMBERED)]:
@@ -148,9 +149,9 @@ class Batches:
                 do_classifier_free_guidance=True,
                 negative_prompt=self._negative_prompt,
             )
-            named = dict(zip(self._names, values, strict=True))
-            self._encoded[prompt] = [value for name, value in named.items() if not name.startswith("negative")]
-            self._negative = self._negative or {name: value for name, value in named.items() if name.startswith("negative")}
+            found = dict(zip(self._names, values, strict=True))
+            self._encoded[prompt] = [value for name, value in found.items() if not name.startswith("negative")]
+            self._negative = self._negative or {name: value for name, value in found.items() if name.startswith("negative")}
         if not self._device.startswith("cpu"):
             for encoder in encoders:
                 encoder.to("cpu")  # its memory is worth more to the images

@@ -12,7 +12,13 @@ from gtimm.core.errors import ConfigError, WeightsError, did_you_mean
 
 
 def load_text_to_image(
-    model: str, revision: str | None, scheduler: str | None, dtype: str, device: str, download: bool = False
+    model: str,
+    revision: str | None,
+    scheduler: str | None,
+    dtype: str,
+    device: str,
+    download: bool = False,
+    offload: bool = False,
 ) -> Any:
     """Load a text-to-image pipeline of any architecture that diffusers knows.
 
@@ -23,6 +29,7 @@ def load_text_to_image(
         dtype: of the weights.
         device: such as `"cpu"` or `"cuda"`.
         download: fetch a hub id's files that are not on this machine.
+        offload: keep on the device only the part at work.
 
     Raises:
         WeightsError: no pipeline, a part is missing or damaged, not on this machine, or the hub cannot be reached.
@@ -56,8 +63,16 @@ def load_text_to_image(
         ) from error
     if cls is not None:
         pipeline.scheduler = cls.from_config(pipeline.scheduler.config)
+    return placed(pipeline, device, offload)
+
+
+def placed(pipeline: Any, device: str, offload: bool) -> Any:
+    """Return a pipeline on its device, or with parts that come there when they are at work."""
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    if not offload:
+        return pipeline.to(device)
+    pipeline.enable_model_cpu_offload(device=device)
+    return pipeline
 
 
 def hub_commit(model: str, latest: bool) -> str | None:
@@ -95,7 +110,14 @@ def image_to_image(pipeline: Any) -> Any:
             f"diffusers has no image-to-image form of {type(pipeline).__name__}, which init='real' needs. Use another model, or init=None."
         ) from error
     other.set_progress_bar_config(disable=True)
+    if offloads(pipeline):
+        other.enable_model_cpu_offload(device=pipeline._offload_device)
     return other
+
+
+def offloads(pipeline: Any) -> bool:
+    """Return whether the parts of a pipeline come to the device only when they are at work."""
+    return bool(getattr(pipeline, "_all_hooks", None))
 
 
 def check_call(pipeline: Any, options: Mapping[str, Any]) -> None:

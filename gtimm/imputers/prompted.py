@@ -88,6 +88,8 @@ class Diffusion(Prompted):
             paper's "UGC" (section 4.3).
         negative_prompt: what to avoid.
         dtype: `"float32"`, `"float16"` or `"bfloat16"`.
+        offload: keep on the device only the part at work (text encoder, denoiser, decoder in turn): less memory, some time for each
+            batch. Without it only the text encoder leaves when the prompts are encoded.
         batch_size: items made together; part of the plan, since other sizes round differently.
         threads: CPU threads; part of the plan for the same reason.
     """
@@ -104,6 +106,7 @@ class Diffusion(Prompted):
     guidance: Guidance = 7.5
     negative_prompt: str | None = None
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    offload: bool = False
     batch_size: int = Field(default=16, ge=1)
     threads: int = Field(default=1, ge=1)
 

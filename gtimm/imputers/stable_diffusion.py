@@ -114,7 +114,7 @@ class StableDiffusion(Diffusion):
 
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
         """Load the pipeline and return the function that makes a batch."""
-        pipeline = load_text_to_image(self.model, self.commit(), self.scheduler, self.dtype, device, self.download)
+        pipeline = load_text_to_image(self.model, self.commit(), self.scheduler, self.dtype, device, self.download, self.offload)
         check_call(pipeline, self.pipeline_options)
         call = {"num_inference_steps": self.steps, **self.pipeline_options}
         batches = Batches(pipeline, device, call, self.size, self.negative_prompt, self.strength)

@@ -62,6 +62,7 @@ def test_sounds_are_made_and_repeat_exactly(tiny: AudioLDM2, make: Make) -> None
     assert np.abs(one).max() <= 1
     np.testing.assert_array_equal(one, sounds(make(wanted(*PROMPTS))))
     np.testing.assert_array_equal(one, sounds(tiny.open("cpu")(wanted(*PROMPTS))))
+    np.testing.assert_array_equal(one, sounds(tiny.model_copy(update={"offload": True}).open("cpu")(wanted(*PROMPTS))))
 
 
 @pytest.mark.parametrize("guidance", [3.5, 1.0, 0.0])

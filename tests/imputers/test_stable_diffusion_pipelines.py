@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -208,6 +209,17 @@ def test_a_text_encoder_leaves_the_device_when_its_prompts_are_encoded(folders: 
     batches._encode({"a cat"})
     batches._encode({"a cat"})
     assert moves == ["gpu", "cpu"]
+
+
+@pytest.mark.parametrize("init", [None, "real"])
+def test_parts_that_come_only_when_they_are_at_work_make_the_same_images(folders: dict[str, str], init: Any) -> None:
+    source = np.full((16, 16, 3), 90, np.uint8)
+    requests = [replace(r, init="k", source=source) if init else r for r in wanted(1.0, 3.0)]
+    imputer = StableDiffusion(model=folders["epsilon"], steps=2, batch_size=2, init=init)
+    offloaded = imputer.model_copy(update={"offload": True})
+    assert offloaded.fingerprint() == imputer.fingerprint()
+    for _ in range(2):
+        np.testing.assert_array_equal(pixels(offloaded.open("cpu")(requests)), pixels(imputer.open("cpu")(requests)))
 
 
 def test_tokenizers_without_files_are_refused_in_every_architecture(folders: dict[str, str], tmp_path: Path) -> None:
