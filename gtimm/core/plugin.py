@@ -25,6 +25,7 @@ class Info:
         kinds: kinds of modality that the strategy handles; `()` means any.
         items: imputers only: what its pool holds.
         needs_label: imputers only: reads labels, so it is refused on evaluation data; `Imputer.needs_label` answers for its options.
+        stores_training_data: imputers only: what `fit` returns holds rows of the training data; a saved model says so.
         depths: backbones: feature depths it can produce. Imputers and fusions: depths they can serve.
         stackable: fusions only: the head is pure, so many runs can train as one.
         accepts_absent: fusions only: works with modalities that nothing fills.
@@ -35,6 +36,7 @@ class Info:
     kinds: tuple[Kind, ...] = ()
     items: ItemType | None = None
     needs_label: bool = False
+    stores_training_data: bool = False
     depths: tuple[Depth, ...] = ("pooled",)
     stackable: bool = True
     accepts_absent: bool = False

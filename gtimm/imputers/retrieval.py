@@ -1,0 +1,179 @@
+"""Retrieval: the embeddings of the training rows that are most alike in what a row has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from gtimm.core.errors import ConfigError
+from gtimm.core.imputer import Imputer
+from gtimm.core.options import FeatureDtype
+from gtimm.core.plugin import Info
+from gtimm.core.pool import Features, Pool
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gtimm.core.imputer import State, View
+
+    Bool = NDArray[np.bool_]
+    F32 = NDArray[np.float32]
+    I64 = NDArray[np.int64]
+
+CHUNK_BYTES = 1 << 28  # of similarities at a time
+PAIR_BYTES = 32  # what one row and one neighbour take while they are compared
+STEPS = 1_000_000  # similarities are compared to six digits; rounding differs by batch below that
+
+
+class Retrieval(Imputer):
+    """The k training rows nearest by what is present; needs no label, so it fills validation, test and new rows too.
+
+    Neighbours are training rows that have the target. Alike is the cosine similarity, the mean over the modalities that the row
+    and the neighbour both have; of equals (to six digits) the earlier training row comes first. A row that shares nothing with any
+    neighbour gets the training mean: with nothing known, every neighbour is as good as any other. Without any training row that
+    has the target there is no candidate (filled as by `zero`).
+
+    A model saved with it holds training embeddings, from which training data may be guessed.
+
+    Attributes:
+        k: neighbours, the nearest first: training draws one of them, evaluation takes the nearest (or the first `draws`).
+        average: one candidate instead, the mean of the k weighted by their similarity (those below zero count nothing).
+        dtype: of the kept embeddings; `"float16"` halves the space and rounds to 3 digits.
+    """
+
+    info: ClassVar[Info] = Info(items="feature", stores_training_data=True)
+
+    k: int = Field(default=5, ge=1)
+    average: bool = False
+    dtype: FeatureDtype = "float32"
+
+    def fit(self, train: View, target: str) -> State:
+        """Keep the rows that have the target.
+
+        Returns:
+            `target` (neighbours, dim); for each other modality m `features/m` (neighbours, dim of m), zeros where absent, and
+            `present/m` (neighbours,).
+
+        Raises:
+            ConfigError: values too large for `dtype`.
+        """
+        rows = np.flatnonzero(train.present(target))
+        state: State = {"target": self._kept(train.features(target)[rows], target)}
+        for m in _others(train, target):
+            values, there = _column(train, m, rows)
+            state[f"features/{m}"], state[f"present/{m}"] = self._kept(values, m), there
+        return state
+
+    def pool(self, view: View, target: str, state: State) -> Pool:
+        """Return the neighbours of each row that lacks the target, or their mean; other rows have no candidate."""
+        holes = np.flatnonzero(~view.present(target))
+        bank = np.asarray(state["target"])
+        none = np.full(view.rows, -1, np.int32)
+        if not len(holes) or not len(bank):
+            return Pool(Features(np.zeros((0, view.dim(target)), np.float32)), none, np.zeros(1, np.int64), np.zeros(0, np.int64))
+        others = _others(view, target)
+        rows = _Side.of([_column(view, m, holes) for m in others], len(holes))
+        kept = _Side.of([(np.asarray(state[f"features/{m}"]), np.asarray(state[f"present/{m}"])) for m in others], len(bank))
+        found, similarity = nearest(rows, kept, min(self.k, len(bank)))
+        group = none
+        group[holes] = np.arange(len(holes))
+        if self.average:
+            members = np.arange(len(holes))
+            return Pool(Features(_averages(bank, found, similarity)), group, np.arange(len(holes) + 1), members)
+        alone = found[:, 0] < 0
+        found[alone, 0] = len(bank)  # stands for the mean
+        counts = (found >= 0).sum(1)
+        used, members = np.unique(found[found >= 0], return_inverse=True)
+        items = bank[used[used < len(bank)]].astype(np.float32)
+        if alone.any():
+            items = np.concatenate([items, _mean(bank)[None]])
+        return Pool(Features(items), group, np.concatenate([[0], np.cumsum(counts)]), members.astype(np.int64))
+
+    def _kept(self, values: F32, modality: str) -> NDArray[np.floating]:
+        top = float(np.abs(values).max(initial=0))
+        if top > float(np.finfo(self.dtype).max):
+            raise ConfigError(f"Embeddings of {modality!r} up to {top:g} do not fit float16; use dtype='float32'.")
+        return values.astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Rows to compare: unit embeddings by modality, (rows, dim) each and zeros where absent, and `there` (rows, modalities)."""
+
+    values: list[F32]
+    there: F32
+
+    @classmethod
+    def of(cls, columns: list[tuple[NDArray[np.floating], Bool]], rows: int) -> _Side:
+        units = []
+        for values, _ in columns:
+            wide = values.astype(np.float32)
+            units.append(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), np.finfo(np.float32).tiny))
+        there = np.stack([there for _, there in columns], 1) if columns else np.zeros((rows, 0))
+        return cls(units, there.astype(np.float32))
+
+
+def nearest(rows: _Side, bank: _Side, k: int, limit: int = CHUNK_BYTES) -> tuple[I64, F32]:
+    """Find the k most similar of the bank for each row, nearest first.
+
+    Args:
+        rows: what to find neighbours for.
+        bank: the neighbours.
+        k: how many, at most those in the bank.
+        limit: bytes in use at a time.
+
+    Returns:
+        (rows, k) positions in the bank, -1 where fewer share a modality with the row; and (rows, k) similarities in -1..1.
+    """
+    import torch
+
+    size, step = len(bank.there), max(1, limit // (PAIR_BYTES * len(bank.there)))
+    columns = [torch.from_numpy(values).T for values in bank.values]
+    there = torch.from_numpy(bank.there).T
+    last = size - 1 - torch.arange(size)
+    never = torch.iinfo(torch.int64).min
+    found, similarity = np.full((len(rows.there), k), -1, np.int64), np.zeros((len(rows.there), k), np.float32)
+    for begin in range(0, len(rows.there), step):
+        part = slice(begin, begin + step)
+        shared = torch.from_numpy(rows.there[part]) @ there
+        total = torch.zeros_like(shared)
+        for values, column in zip(rows.values, columns, strict=True):
+            total += torch.from_numpy(values[part]) @ column
+        steps = (total / shared.clamp(min=1) * STEPS).round().to(torch.int64)
+        order = torch.where(shared > 0, steps * size + last, never).topk(k, dim=1).values  # one integer orders by both
+        good = (order != never).numpy()
+        found[part] = np.where(good, (size - 1 - order.remainder(size)).numpy(), -1)
+        similarity[part] = np.where(good, torch.div(order, size, rounding_mode="floor").numpy() / STEPS, 0)
+    return found, similarity
+
+
+def _averages(bank: NDArray[np.floating], found: I64, similarity: F32) -> F32:
+    """Return (rows, dim) means over the neighbours, weighted by similarity; the plain mean where no weight is above zero."""
+    good = found >= 0
+    weights = np.where(good, np.maximum(similarity, 0), 0)
+    weights = np.where(weights.sum(1, keepdims=True) > 0, weights, good)
+    result = np.zeros((len(found), bank.shape[1]), np.float32)
+    for place in range(found.shape[1]):
+        result += weights[:, place, None] * bank[found[:, place]]
+    alone = ~good[:, 0]
+    result /= np.where(alone, 1, weights.sum(1))[:, None]
+    result[alone] = _mean(bank)
+    return result
+
+
+def _mean(bank: NDArray[np.floating]) -> F32:
+    mean: F32 = bank.mean(0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _others(view: View, target: str) -> list[str]:
+    return [m for m in view.modalities if m != target]
+
+
+def _column(view: View, modality: str, rows: I64) -> tuple[F32, Bool]:
+    """Return a modality's features of these rows, zeros where absent, and where it is present."""
+    there = view.present(modality)[rows]
+    return np.where(there[:, None], view.features(modality)[rows], np.float32(0)), there
