@@ -116,7 +116,7 @@ def _agree(console: Console, work: Work, done: Done, shard: Shard, limit: int | 
 def _print_plan(console: Console, work: Work, ahead: Sequence[Outlook], shard: Shard, dry_run: bool) -> None:
     table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in ("generator", "modality"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=len(name))
     for name in ("classes", "wanted", "there", "to make", "batches", "time", "disk"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in ahead:
@@ -126,7 +126,7 @@ def _print_plan(console: Console, work: Work, ahead: Sequence[Outlook], shard: S
             escape(", ".join(one.modalities)),
             str(one.classes or "by row"),
             *counts,
-            "unknown" if one.seconds is None else _hours(one.seconds),
+            "?" if one.seconds is None else _hours(one.seconds),
             ("" if one.measured else "~") + _bytes(one.bytes),
         )
     console.print(table)
@@ -134,12 +134,12 @@ def _print_plan(console: Console, work: Work, ahead: Sequence[Outlook], shard: S
         console.print(f"Shard {shard[0]} of {shard[1]}: what is to make is its share.")
     if dry_run and any(one.seconds is None for one in ahead):
         console.print(
-            f"Time unknown: nothing was made on {work.device} yet. Add --measure, which makes one batch and keeps its items."
+            f"? unknown: nothing was made on {work.device} yet. Add --measure, which makes one batch and keeps its items."
         )
     if any(not one.measured and one.to_make for one in ahead):
         console.print("~ size assumed; with items there it is measured.")
-    if rejected := sum(one.rejected for one in ahead):
-        console.print(f"{rejected:,} items were turned down by their gate with every seed; no other is tried.")
+    if given_up := sum(one.given_up for one in ahead):
+        console.print(f"{given_up:,} items were turned down by their gate with every seed; no other is tried.")
     _print_space(console, work, ahead)
     for one in ahead:
         console.print(f"{escape(one.generator)}: {one.folder}", soft_wrap=True)
@@ -161,7 +161,7 @@ def _print_done(console: Console, done: Done, left: int) -> None:
 
 
 def _plain(work: Work, ahead: Sequence[Outlook], shard: Shard, done: Done | None) -> dict[str, Any]:
-    names = ("generator", "modalities", "classes", "wanted", "there", "to_make", "batches", "rejected", "seconds", "bytes")
+    names = ("generator", "modalities", "classes", "wanted", "there", "to_make", "batches", "given_up", "seconds", "bytes")
     jobs = [{n: getattr(one, n) for n in names} | {"bytes_measured": one.measured, "folder": str(one.folder)} for one in ahead]
     plain: dict[str, Any] = {"device": work.device, "shard": list(shard), "jobs": jobs}
     if done is not None:

@@ -34,19 +34,6 @@ BYTES = {"image": 475_000, "audio": 320_000}
 """Of an item where nothing better is known: an image of 512 x 512, and ten seconds of sound at 16 kHz in 16 bits."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """The requests of one plan, as a run makes it.
-
-    Attributes:
-        requests: all of the plan; batches are cut from them.
-        wanted: ascending indices of those that a run uses and that no part before this one wants.
-    """
-
-    requests: Sequence[Request]
-    wanted: list[int]
-
-
 @dataclass
 class Job:
     """All that one generator is asked for.
@@ -55,13 +42,16 @@ class Job:
         generator: what makes it.
         folder: where the items are, or will be.
         modalities: which it fills.
-        parts: one for each different list of requests: label prompts are the same for all seeds, others go by the mask.
+        requests: those of all plans, each once, in the order in which runs ask. Label prompts are the same for all seeds, so that
+            batches are cut as a run cuts them; of prompts that go by the mask, what a later seed adds comes after.
+        wanted: indices of those that some run uses.
     """
 
     generator: Generator
     folder: Path
     modalities: list[str] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    wanted: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ class Outlook:
         there: those of them that are in the bank.
         to_make: those of them that this shard has to make.
         batches: that this takes.
-        rejected: those that a gate turned down with every seed; nothing more is tried.
+        given_up: those that a gate turned down with every seed, so that their batches are not tried again.
         seconds: that this takes on one worker, from the last filling of this bank on this device; `None` where it never was.
         bytes: that this takes on disk.
         measured: whether the size is that of items that are there, rather than assumed.
@@ -91,7 +81,7 @@ class Outlook:
     there: int
     to_make: int
     batches: int
-    rejected: int
+    given_up: int
     seconds: float | None
     bytes: int
     measured: bool
@@ -132,29 +122,22 @@ class Work:
 
     def outlook(self, job: Job, shard: Shard = (1, 1)) -> Outlook:
         """Return what is ahead of one job; nothing is made."""
-        plans = self._plans(job)
-        spent = [_rejected(plan, job.generator) for plan in plans]
-        todo = [
-            len(_lacking(plan, batch) - gone)
-            for plan, gone in zip(plans, spent, strict=True)
-            for batch in plan.batches
-            if _mine(batch, shard)
-        ]
-        there = [plan.path(i) for plan in plans for i in plan.wanted if plan.there(i)]
-        wanted = sum(len(plan.wanted) for plan in plans)
-        speed = self.bank.speed(plans[0], self.device)
-        size, measured = _size_of_one(there, plans[0], job.generator)
+        plan = self.plan(job)
+        todo = [len(_lacking(plan, batch)) for batch in plan.batches if _mine(batch, shard)]
+        there = [plan.path(i) for i in plan.wanted if plan.there(i)]
+        size, measured = _size_of_one(there, plan, job.generator)
+        speed = self.bank.speed(plan, self.device) if todo else 0.0
         return Outlook(
             generator=type(job.generator).__name__,
             modalities=tuple(job.modalities),
             folder=job.folder,
-            classes=len({plan.requests[i].label for plan in plans for i in plan.wanted} - {""}),
-            wanted=wanted,
+            classes=len({plan.requests[i].label for i in plan.wanted} - {""}),
+            wanted=len(plan.wanted),
             there=len(there),
             to_make=sum(todo),
             batches=len(todo),
-            rejected=sum(map(len, spent)),
-            seconds=(0.0 if not todo else None) if speed is None else speed * len(todo) * job.generator.batch_size,
+            given_up=plan.missing - sum(len(_lacking(plan, batch)) for batch in plan.batches),
+            seconds=None if speed is None else speed * len(todo) * job.generator.batch_size,
             bytes=round(size * sum(todo)),
             measured=measured,
         )
@@ -171,25 +154,25 @@ class Work:
         Raises:
             StoreError: the bank cannot be written; what was made is kept.
         """
-        for part in job.parts:
-            if self.bank.drop_damaged(plan := self.bank.plan(job.generator, part.requests, part.wanted)):
-                plan = self.bank.plan(job.generator, part.requests, part.wanted)
-            left = None if limit is None else limit - done.batches
-            if left == 0 or not (ahead := [batch for batch in plan.batches if _mine(batch, shard)]):
-                continue
-            lacked = sum(len(_lacking(plan, batch)) for batch in ahead)
-            began = time.monotonic()
-            try:
-                self.bank.make(job.generator, plan, self.engine, self.device, True, shard=shard, limit=left)
-            except GenerationError as error:
-                done.failed[job.folder] = _explained(error, plan)
-            finally:
-                done.seconds += time.monotonic() - began
-                done.made += lacked - sum(len(_lacking(plan, batch)) for batch in ahead)
-                done.batches += len(ahead) if left is None else min(left, len(ahead))
+        plan = self.plan(job)
+        if self.bank.drop_damaged(plan):
+            plan = self.plan(job)
+        if not plan.missing:
+            return
+        left = None if limit is None else limit - done.batches
+        before, began = _there(plan, shard, job.generator), time.monotonic()
+        try:
+            self.bank.make(job.generator, plan, self.engine, self.device, True, shard=shard, limit=left)
+        except GenerationError as error:
+            done.failed[job.folder] = _explained(error, plan, shard)
+        finally:
+            done.seconds += time.monotonic() - began
+            done.made += _there(self.plan(job), shard, job.generator) - before
+            done.batches += len([batch for batch in plan.batches if _mine(batch, shard)][:left])
 
-    def _plans(self, job: Job) -> list[Plan]:
-        return [self.bank.plan(job.generator, part.requests, part.wanted) for part in job.parts]
+    def plan(self, job: Job) -> Plan:
+        """Return the plan of what one job lacks."""
+        return self.bank.plan(job.generator, job.requests, job.wanted)
 
 
 def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
@@ -213,14 +196,14 @@ def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
             f"{plain['eval_imputer']!r}, and neither is a generator. `gtimm plugins` lists the imputers; stable-diffusion is one."
         )
     jobs: dict[Path, Job] = {}
-    seen: dict[Path, set[str]] = {}
+    known: dict[Path, dict[str, int]] = {}
     workspace = pipes[0].workspace
     for generator, modality, requests, used in _asked(config, data, pipes):
         plan = workspace.bank.plan(generator, requests, [])
         job = jobs.setdefault(plan.folder, Job(generator, plan.folder))
         if modality not in job.modalities:
             job.modalities.append(modality)
-        _add(job, requests, [request.key(plan.fingerprint) for request in requests], used, seen.setdefault(plan.folder, set()))
+        _add(job, requests, used, plan.fingerprint, known.setdefault(plan.folder, {}))
     if not jobs:
         raise ConfigError(
             "There is nothing to generate: no row lacks what a generator fills. Say what is missing, such as missing: {image: 0.95}."
@@ -262,16 +245,15 @@ def _asked_of(
             yield generator, modality, pool.items.values, used.tolist()
 
 
-def _add(job: Job, requests: Sequence[Request], keys: list[str], used: list[int], seen: set[str]) -> None:
-    """Add requests to a job, those whose keys were not seen yet: to the part with the same list where there is one."""
-    new = [i for i in used if keys[i] not in seen]
-    if not new:
-        return
-    seen.update(keys[i] for i in new)
-    part = next((part for part in job.parts if list(part.requests) == list(requests)), None)
-    if part is None:
-        job.parts.append(part := Part(requests, []))
-    part.wanted[:] = sorted({*part.wanted, *new})
+def _add(job: Job, requests: Sequence[Request], used: list[int], fingerprint: str, known: dict[str, int]) -> None:
+    """Add requests to a job, each key once; `known` holds where in the job each key is."""
+    places = []
+    for request in requests:
+        place = known.setdefault(request.key(fingerprint), len(job.requests))
+        if place == len(job.requests):
+            job.requests.append(request)
+        places.append(place)
+    job.wanted = sorted({*job.wanted, *(places[i] for i in used)})
 
 
 def _mine(batch: Sequence[int], shard: Shard) -> bool:
@@ -280,16 +262,15 @@ def _mine(batch: Sequence[int], shard: Shard) -> bool:
     return batch[0] // len(batch) % parts == part - 1
 
 
+def _there(plan: Plan, shard: Shard, generator: Generator) -> int:
+    """Return how many of a shard's wanted items are there."""
+    part, parts = shard
+    return sum(plan.there(i) for i in plan.wanted if i // generator.batch_size % parts == part - 1)
+
+
 def _lacking(plan: Plan, batch: Sequence[int]) -> set[int]:
     """Return the wanted items of a batch that are not there."""
     return {i for i in batch if i in plan.chosen and not plan.there(i)}
-
-
-def _rejected(plan: Plan, generator: Generator) -> set[int]:
-    """Return the wanted items that a gate turned down with every seed."""
-    if generator.gate is None:
-        return set()
-    return {i for i in plan.wanted if plan.attempts[i] > generator.gate.retries}
 
 
 def _size_of_one(there: list[Path], plan: Plan, generator: Generator) -> tuple[float, bool]:
@@ -303,12 +284,12 @@ def _size_of_one(there: list[Path], plan: Plan, generator: Generator) -> tuple[f
     return float(BYTES[kind]), False
 
 
-def _explained(error: GenerationError, plan: Plan) -> str:
-    """Return an error with the reasons that the bank's log of failures has for the plan's items, and how often each."""
-    wanted = {plan.name(i) for i in plan.wanted}
+def _explained(error: GenerationError, plan: Plan, shard: Shard) -> str:
+    """Return how many of a shard's items could not be made and why, as the bank's log of failures has it; else the error's text."""
+    lacking = {plan.name(i) for batch in plan.batches if _mine(batch, shard) for i in _lacking(plan, batch)}
     log = Log(plan.folder / FAILURES)
-    last = {record["file_name"]: str(record.get("reason")) for record in log.read() if record["file_name"] in wanted}
+    last = {record["file_name"]: str(record.get("reason")) for record in log.read() if record["file_name"] in lacking}
     if not last:
         return str(error)
     reasons = ", ".join(f"{reason} ({count})" for reason, count in Counter(last.values()).most_common(3))
-    return f"{error}. Reasons: {reasons}; all are in {log.path}"
+    return f"{len(last)} of {len(plan.wanted)} items could not be made: {reasons}. All are in {log.path}"
