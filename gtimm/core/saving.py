@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 tensors[f"state.{modality}.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
         save_file(tensors, str(temporary / FILES[1]))
         (temporary / FILES[1]).chmod(0o644)
+        held = _held(pipeline)
         sizes = {m: pipeline.backbones.require(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
         write_json(
             temporary / FILES[0],
@@ -51,11 +53,13 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 "config": pipeline.config(),
                 "seed": pipeline.seed,
                 "classes": list(pipeline.classes),
+                "multilabel": pipeline.multilabel,
                 "kinds": pipeline.kinds,
                 "sizes": sizes,
                 "fingerprints": {m: pipeline.backbones.require(m).fingerprint() for m in pipeline.kinds},
                 "columns": pipeline.columns,
                 "history": pipeline.history,
+                **({"training_data": held} if held else {}),
             },
         )
         temporary.chmod(0o755)
@@ -67,6 +71,24 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
             shutil.rmtree(old)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    """Return what a model keeps of its training data, by modality, and warn of it."""
+    held = {}
+    for modality, state in pipeline._states.items():
+        imputer = pipeline.eval_imputers.get(modality)
+        rows, strategy = max((len(array) for array in state.values()), default=0), type(imputer).__name__
+        if imputer is None or not imputer.info.stores_training_data or not rows:
+            continue
+        held[modality] = {"strategy": strategy, "rows": rows, "what": "embeddings of training rows"}
+        warnings.warn(
+            f"The saved model holds embeddings of {rows} training rows (for {modality!r}: {strategy}), from which training data may be "
+            "guessed. Share it as you would share the data; an eval_imputer such as 'regression' keeps none.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return held
 
 
 def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipeline:
@@ -97,6 +119,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
         raise WeightsError(f"{source / FILES[0]} lacks {', '.join(sorted(lacking))}; it is damaged. Save the pipeline again.")
     pipeline = Pipeline.from_config(meta["config"], seed=meta["seed"], **options)
     pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
+    pipeline.multilabel = bool(meta.get("multilabel", False))
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
