@@ -127,7 +127,7 @@ def read_table(path: Path) -> Any:
 
 
 def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
-    known = {"frame", "modalities", "label", "root", "split", "classes", "unreadable"}
+    known = {"frame", "modalities", "label", "label_separator", "root", "split", "classes", "unreadable"}
     if unknown := set(data) - known:
         name = sorted(unknown)[0]
         raise ConfigError(f"data has no field {name!r}.{did_you_mean(name, known)} Fields: {', '.join(sorted(known))}.")
@@ -147,6 +147,7 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
         data["label"],
         root=root,
         classes=data.get("classes"),
+        label_separator=data.get("label_separator"),
         unreadable=data.get("unreadable", "error"),
         name=Path(data["frame"]).stem,
     )
@@ -181,12 +182,14 @@ def make_splits(whole: MultimodalDataset, val: float = DEFAULT_VAL, test: float 
         raise ConfigError(
             f"{len(whole)} rows are too few to split in three; {SMALLEST} are the least, or name a column in data.split."
         )
-    rest, labels = np.arange(len(whole)), whole.labels
+    rest, labels = np.arange(len(whole)), whole.groups()[0]
     parts = []
     for share in (test, val):
         count = max(round(share * len(whole)), 1)
         alike = (
-            labels[rest] if min(np.bincount(labels[rest])[np.unique(labels[rest])]) > 1 and count >= len(whole.classes) else None
+            labels[rest]
+            if min(np.bincount(labels[rest])[np.unique(labels[rest])]) > 1 and count >= len(np.unique(labels))
+            else None
         )
         rest, part = train_test_split(rest, test_size=count, random_state=seed, stratify=alike)
         parts.append(whole.subset(np.sort(part)))

@@ -12,6 +12,7 @@ import numpy as np
 from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MissingPayloadError, did_you_mean
 from gtimm.core.media import Payload, payload_key
 from gtimm.core.plugin import KINDS, Kind, Plugin
+from gtimm.core.targets import Labels, encode_labels, is_missing, label_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class MultimodalDataset:
     Attributes:
         modalities: names, in order.
         classes: class names; a label is an index into them. Empty without labels.
-        labels: (rows,) int64, or `None` for data to predict.
+        labels: (rows,) int64; for multi-label data (rows, classes) bool; `None` for data to predict.
         name: for reports.
         missing: the `Missing` that sealed this copy, or `None`.
     """
@@ -62,7 +63,7 @@ class MultimodalDataset:
         self,
         payloads: Mapping[str, Sequence[Payload]],
         kinds: Mapping[str, str],
-        labels: NDArray[np.int64] | None,
+        labels: Labels | None,
         classes: Sequence[str],
         *,
         name: str = "data",
@@ -86,17 +87,27 @@ class MultimodalDataset:
         cls,
         frame: DataFrame,
         modalities: Mapping[str, str | Column],
-        label: str | None = None,
+        label: str | Sequence[str] | None = None,
         *,
         root: str | PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
+        label_separator: str | None = None,
         unreadable: Literal["error", "missing"] = "error",
         name: str = "data",
     ) -> MultimodalDataset:
         """Read a pandas DataFrame; see `gtimm.core.tables.read_frame`."""
         from gtimm.core.tables import read_frame
 
-        return read_frame(frame, modalities, label, root=root, classes=classes, unreadable=unreadable, name=name)
+        return read_frame(
+            frame,
+            modalities,
+            label,
+            root=root,
+            classes=classes,
+            label_separator=label_separator,
+            unreadable=unreadable,
+            name=name,
+        )
 
     @classmethod
     def from_folder(
@@ -128,7 +139,8 @@ class MultimodalDataset:
         Args:
             modalities: name to one payload a row, `None` for a hole: uint8 images (height, width, 3), PIL images, paths,
                 bytes, strings, `(samples, rate)`, vectors.
-            labels: names, or indices into `classes`; `None` for data to predict.
+            labels: names, or indices into `classes`; for multi-label data a list of them for each row, or a (rows, classes) array of 0
+                and 1; `None` for data to predict.
             classes: class names; by default the sorted distinct labels.
             kinds: kind of each modality whose name is not its kind.
             name: for reports.
@@ -148,6 +160,21 @@ class MultimodalDataset:
     def rows(self) -> int:
         """Number of rows."""
         return self._rows
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have several classes, or none."""
+        return self.labels is not None and self.labels.ndim == 2
+
+    def groups(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Return (rows,) the label group of each row and the groups' names: classes, or for multi-label data sets of classes.
+
+        Raises:
+            DataError: the data has no labels.
+        """
+        if self.labels is None:
+            raise DataError(f"{self.name!r} has no labels.")
+        return label_groups(self.labels, self.classes)
 
     def __getitem__(self, row: int) -> dict[str, Payload]:
         """Return what is present in a row: modality to payload."""
@@ -310,58 +337,6 @@ def modality_kind(modality: str, kind: str | None) -> Kind:
             f"Column(..., kind='image'), or kinds={{{modality!r}: 'image'}}."
         )
     return found
-
-
-def encode_labels(
-    labels: Sequence[Any] | NDArray[Any] | None, classes: Sequence[str] | None
-) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    """Return labels as class indices (rows,) and the class names, sorted where they were not given."""
-    if labels is None:
-        return None, tuple(classes or ())
-    values = list(labels)
-    for row, value in enumerate(values):
-        if is_missing(value):
-            raise DataError(f"Row {row} has no label. Drop the row, or pass label=None for data to predict.")
-    if classes is None:
-        names = tuple(str(v) for v in sorted(set(values), key=lambda v: (isinstance(v, str), v)))
-        _distinct(names)
-        index = {name: i for i, name in enumerate(names)}
-        return np.array([index[str(v)] for v in values], np.int64), names
-    names = tuple(str(c) for c in classes)
-    _distinct(names)
-    index = {name: i for i, name in enumerate(names)}
-    by_name = np.array([index.get(str(value), -1) for value in values], np.int64)
-    whole = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in values]
-    by_index = np.array([int(v) if w and 0 <= v < len(names) else -1 for v, w in zip(values, whole, strict=True)], np.int64)
-    if (by_name >= 0).all() and (by_index >= 0).all() and (by_name != by_index).any():
-        raise DataError(
-            f"Are the labels names or indices? They are whole numbers, and so are class names ({names[0]!r}, ...); pass strings."
-        )
-    result = by_index if (by_index >= 0).sum() > (by_name >= 0).sum() or (by_index >= 0).all() else by_name
-    for row in np.flatnonzero(result < 0).tolist():
-        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise DataError(
-            f"Row {row}: label {values[row]!r} is outside the classes ({known}).{did_you_mean(str(values[row]), names)}"
-        )
-    return result, names
-
-
-def _distinct(names: tuple[str, ...]) -> None:
-    if len(set(names)) != len(names):
-        raise DataError(
-            f"Class names repeat: {sorted({c for c in names if names.count(c) > 1})}. Make labels of one type and spelling."
-        )
-
-
-def is_missing(value: Payload) -> bool:
-    """Return whether a cell is a hole: None, NaN, pandas' NA and NaT, or text that is empty or blank."""
-    if value is None:
-        return True
-    if isinstance(value, str):
-        return not value.strip()
-    if isinstance(value, (float, np.floating)):
-        return bool(np.isnan(value))
-    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def _by_position(values: Any) -> Sequence[Payload]:

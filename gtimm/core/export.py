@@ -13,6 +13,7 @@ import numpy as np
 from gtimm.core.errors import DataError, StoreError
 from gtimm.core.files import whole_file, write_json
 from gtimm.core.media import load_audio, load_image
+from gtimm.core.targets import class_names
 
 if TYPE_CHECKING:
     from gtimm.core.impute import Filled
@@ -54,7 +55,7 @@ def export(filled: Filled, folder: str | os.PathLike[str]) -> None:
                 line[name] = None if item[m] is None else _write(root, m, row, data.kind(m), item[m])
             line |= {f"filled_{m}": item[f"filled_{m}"] for m in data.modalities}
             if data.labels is not None:
-                line["label"] = data.classes[item["label"]]
+                line["label"] = class_names(data.labels, data.classes, row)
             lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     except OSError as error:
         raise StoreError(

@@ -15,6 +15,7 @@ from gtimm.core.imputer import Generator
 from gtimm.core.pool import Features, Payloads, Pool, Rows
 from gtimm.core.registry import registry
 from gtimm.core.seeding import stream
+from gtimm.core.targets import class_names
 from gtimm.core.view import DatasetView
 from gtimm.core.workspace import open_workspace
 
@@ -134,8 +135,8 @@ class Filled:
     def to_frame(self) -> DataFrame:
         """Return a DataFrame of a row each: by modality the row's own payload, or its first fill (generated ones: the path).
 
-        Its other columns are `filled_<modality>`, True where the cell is a fill, and `label`, the class name. Where the imputer makes
-        vectors, the own payloads of that modality are embedded too, and the cells hold arrays (size,).
+        Its other columns are `filled_<modality>`, True where the cell is a fill, and `label`, the class name (or names). Where the imputer
+        makes vectors, the own payloads of that modality are embedded too, and the cells hold arrays (size,).
         """
         import pandas as pd
 
@@ -143,7 +144,7 @@ class Filled:
         columns: dict[str, Any] = {m: [row[m] for row in rows] for m in self.data.modalities}
         columns |= {f"filled_{m}": [row[f"filled_{m}"] for row in rows] for m in self.data.modalities}
         if self.data.labels is not None:
-            columns["label"] = [self.data.classes[i] for i in self.data.labels]
+            columns["label"] = [class_names(self.data.labels, self.data.classes, row) for row in range(len(self))]
         return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
     def to_torch(self, epoch: int = 0) -> Draws:
@@ -175,8 +176,8 @@ class Filled:
 class Draws(Sequence[dict[str, Any]]):
     """Rows with one candidate in each hole: an item is `{modality: payload, filled_<modality>: bool, label: class index}`.
 
-    A hole that nothing fills is `None`. The payloads are as the data set has them (paths, arrays, text): decode them in your
-    transform, for example with `gtimm.core.media.load_image`.
+    The label of multi-label data is (classes,) bool. A hole that nothing fills is `None`. The payloads are as the data set has them
+    (paths, arrays, text): decode them in your transform, for example with `gtimm.core.media.load_image`.
     """
 
     def __init__(self, data: MultimodalDataset, fills: Mapping[str, Fill], drawn: Mapping[str, NDArray[np.int64]]) -> None:
@@ -196,7 +197,8 @@ class Draws(Sequence[dict[str, Any]]):
         for m in self._data.modalities:
             item[f"filled_{m}"] = bool(m in self._drawn and not self._present[m][row] and self._drawn[m][row] >= 0)
         if self._data.labels is not None:
-            item["label"] = int(self._data.labels[row])
+            label = self._data.labels[row]
+            item["label"] = label.copy() if self._data.multilabel else int(label)
         return item
 
     def _cell(self, modality: str, row: int) -> Payload:

@@ -30,7 +30,8 @@ class View(Protocol):
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     labels: NDArray[np.int64] | None
-    """(rows,) class indices; `None` unless the data is for training and `needs_label()` is true."""
+    """(rows,) indices into `classes`, which for multi-label data are the sets of classes that occur; `None` unless the data is for
+    training and `needs_label()` is true."""
 
     def kind(self, modality: str) -> str:
         """Return the modality's kind."""

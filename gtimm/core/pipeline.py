@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gtimm.core.fusion import Fusion, Head
     from gtimm.core.imputer import Imputer, State
     from gtimm.core.plugin import Depth
+    from gtimm.core.targets import Labels
     from gtimm.core.training import Run, TrainOptions
     from gtimm.core.workspace import Workspace
 
@@ -103,6 +104,7 @@ class Pipeline:
         self.kinds: dict[str, str] = {}
         self.history: list[float] = []
         self.unfilled: dict[str, int] = {}
+        self.multilabel = False
         self._head: Head | None = None
         self._states: dict[str, State] = {}
         self._check()
@@ -193,7 +195,7 @@ class Pipeline:
             raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
         data = train.with_missing(missing, self.seed) if missing is not None else train
         self._head = None  # of other classes and modalities, should this fail half-way
-        self.classes, self.columns = data.classes, data.columns
+        self.classes, self.columns, self.multilabel = data.classes, data.columns, data.multilabel
         modalities = self._chosen(data)
         self.kinds = {m: data.kind(m) for m in modalities}
         if val is not None:
@@ -227,6 +229,8 @@ class Pipeline:
     def evaluate(self, data: MultimodalDataset, missing: Missing | Mapping[str, float] | None = None) -> dict[str, float]:
         """Return scores on labelled data, as fractions: `accuracy`, `macro_f1`, `top3_accuracy`.
 
+        Of multi-label data they are `samples_f1`, `micro_f1`, `macro_f1` and `auroc`.
+
         Args:
             data: labelled rows with the classes of training.
             missing: simulated missingness of these rows; filled by `eval_imputer`.
@@ -236,10 +240,10 @@ class Pipeline:
         if data.labels is None:
             raise DataError("evaluate needs labels; use predict for data without.")
         sealed = data.with_missing(missing, self.seed) if missing is not None else data
-        return scores(self.predict_proba(sealed), cast("NDArray[np.int64]", sealed.labels))
+        return scores(self.predict_proba(sealed), cast("Labels", sealed.labels))
 
     def predict_proba(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.float32]:
-        """Return (rows, classes) probabilities in the order of `classes`.
+        """Return (rows, classes) probabilities in the order of `classes`; of multi-label data each class has its own.
 
         Args:
             data: a data set, or a DataFrame with the columns of training (the label is not needed).
@@ -256,11 +260,21 @@ class Pipeline:
         judges = {m: self.eval_imputers.get(m) for m in self.kinds}
         split = filler.split(found, judges, self._states, "eval")
         self._count(before)
-        return cast("NDArray[np.float32]", logits(self._head, split).softmax(1).numpy())
+        found_logits = logits(self._head, split)
+        return cast("NDArray[np.float32]", (found_logits.sigmoid() if self.multilabel else found_logits.softmax(1)).numpy())
 
-    def predict(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.str_]:
-        """Return (rows,) the most probable class names; arguments as for `predict_proba`."""
-        names: NDArray[np.str_] = np.array(self.classes)[self.predict_proba(data, root).argmax(1)]
+    def predict(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[Any]:
+        """Return (rows,) the most probable class names; arguments as for `predict_proba`.
+
+        Of multi-label data an element is a tuple of the names of the classes with a probability of at least 0.5.
+        """
+        from gtimm.core.metrics import THRESHOLD
+
+        probabilities, classes = self.predict_proba(data, root), np.array(self.classes)
+        if not self.multilabel:
+            return cast("NDArray[Any]", classes[probabilities.argmax(1)])
+        names = np.empty(len(probabilities), object)
+        names[:] = [tuple(classes[row].tolist()) for row in probabilities >= THRESHOLD]
         return names
 
     def save(self, folder: str | PathLike[str]) -> None:
@@ -364,6 +378,9 @@ class Pipeline:
         for m, kind in self.kinds.items():
             if m not in data.modalities or data.kind(m) != kind:
                 raise DataError(f"The model was trained with {m!r} ({kind}); {data.name!r} has {', '.join(data.modalities)}.")
+        if data.labels is not None and data.multilabel != self.multilabel:
+            forms = ("one class a row", "sets of classes")
+            raise DataError(f"The model was trained with {forms[self.multilabel]}; {data.name!r} has {forms[data.multilabel]}.")
         if data.labels is not None and data.classes != self.classes:
             raise DataError(
                 f"The classes of {data.name!r} differ from those of training. Pass classes= when making it, in the order of training."

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gtimm.core.dataset import Column, MultimodalDataset, encode_labels, is_missing, modality_kind
+import numpy as np
+
+from gtimm.core.dataset import Column, MultimodalDataset, modality_kind
 from gtimm.core.errors import ConfigError, DataError, MediaError, did_you_mean
 from gtimm.core.media import check_path, load_audio, load_image
+from gtimm.core.targets import encode_labels, is_missing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -29,10 +32,11 @@ FILE_KINDS = ("image", "audio", "video")
 def read_frame(
     frame: DataFrame,
     modalities: Mapping[str, str | Column],
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     *,
     root: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
+    label_separator: str | None = None,
     unreadable: Literal["error", "missing"] = "error",
     name: str = "data",
 ) -> MultimodalDataset:
@@ -42,9 +46,11 @@ def read_frame(
         frame: one row each.
         modalities: modality to column, or to `Column(column, kind=...)` where the modality's name is not its kind. Cells of
             images, audio and video are paths, bytes, arrays, PIL images or `(samples, rate)`.
-        label: column of class names or indices; `None` for data to predict.
+        label: column of class names or indices; `None` for data to predict. Multi-label: a column whose cells are lists of them, or
+            several columns of 0 and 1, one a class.
         root: folder that paths are relative to; none may lead out of it.
         classes: class names in order; by default the sorted distinct labels.
+        label_separator: what stands between the classes of a cell, `"drama|comedy"`; the data is multi-label then.
         unreadable: `"error"` leaves damaged files to their first use; `"missing"` decodes all now and takes them as holes.
         name: for reports.
 
@@ -65,14 +71,12 @@ def read_frame(
         elif named.kind == "text":
             cells = [_text(cell, row, modality) for row, cell in enumerate(cells)]
         payloads[modality] = cells
-    if label is not None:
-        _check_column(label, frame)
-    labels, names = encode_labels(None if label is None else frame[label].tolist(), classes)
+    labels, names = encode_labels(*_labels(frame, label, classes, label_separator))
     if unreadable == "missing":
         payloads = {m: _readable(cells, kinds[m]) for m, cells in payloads.items()}
     columns = {
         "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
-        "label": label,
+        "label": label if label is None or isinstance(label, str) else list(label),
     }
     return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns)
 
@@ -126,6 +130,30 @@ def read_folder(
     rows = [{"label": label, **cells} for (label, _), cells in sorted(found.items())]
     frame = pd.DataFrame(rows, columns=["label", *modalities], dtype=object)
     return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or base.name)
+
+
+def _labels(frame: DataFrame, label: str | Sequence[str] | None, classes: Sequence[str] | None, separator: str | None) -> Any:
+    """Return labels and classes as `encode_labels` takes them."""
+    if label is None:
+        return None, classes
+    if not isinstance(label, str):
+        for column in label:
+            _check_column(column, frame)
+        if separator is not None or classes is not None:
+            raise ConfigError("Several label columns name the classes themselves; leave classes= and label_separator= out.")
+        known = {"0": 0, "1": 1, "False": 0, "True": 1, "0.0": 0, "1.0": 1}
+        found = np.zeros((len(frame), len(label)), np.int64)
+        for place, column in enumerate(label):
+            for row, cell in enumerate(frame[column].tolist()):
+                if str(cell) not in known:
+                    raise DataError(f"Row {row}, column {column!r}: a column of a class holds 0 and 1; found {cell!r}.")
+                found[row, place] = known[str(cell)]
+        return found, list(label)
+    _check_column(label, frame)
+    cells = frame[label].tolist()
+    if separator is not None:
+        cells = [cell if is_missing(cell) else [p.strip() for p in str(cell).split(separator) if p.strip()] for cell in cells]
+    return cells, classes
 
 
 def _check_column(column: str, frame: DataFrame) -> None:

@@ -36,7 +36,9 @@ class DatasetView:
         self.rows = len(data)
         self.modalities = tuple(backbones)
         self.classes = data.classes
-        self.labels: NDArray[np.int64] | None = data.labels if labels else None
+        self.labels: NDArray[np.int64] | None = None
+        if labels and data.labels is not None:
+            self.labels, self.classes = data.groups()
 
     def kind(self, modality: str) -> str:
         """Return the modality's kind."""
