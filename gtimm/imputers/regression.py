@@ -95,24 +95,27 @@ class Regression(Imputer):
         there = np.array([view.present(m)[holes] for m in others], bool).reshape(len(others), len(holes)).T
         lacking = sets.astype(np.int64) @ (~there).T.astype(np.int64)
         best = np.where(lacking == 0, np.asarray(state["errors"])[:, None], np.inf).argmin(0)
+        seen = [view.features(m)[holes] for m in others]
         fills = np.empty((len(holes), self.draws, dim), np.float32)
         for i in np.unique(best).tolist():
             mine = np.flatnonzero(best == i)
-            parts = [view.features(m)[holes[mine]] for m, used in zip(others, sets[i], strict=True) if used]
+            parts = [values[mine] for values, used in zip(seen, sets[i], strict=True) if used]
             x = np.concatenate([np.zeros((len(mine), 0), np.float32), *parts], 1)
             mean = (x - np.asarray(state[f"centre/{i}"])) @ np.asarray(state[f"weights/{i}"]) + np.asarray(state[f"mean/{i}"])
             fills[mine] = mean[:, None]
             if self.draws > 1:
-                fills[mine, 1:] += self._noise(x, dim) @ np.asarray(state[f"factor/{i}"]).T
+                fills[mine, 1:] += (
+                    self._noise([values[mine] for values in seen], len(mine), dim) @ np.asarray(state[f"factor/{i}"]).T
+                )
         group[holes] = np.arange(len(holes))
         start = np.arange(len(holes) + 1) * self.draws
         return Pool(Features(fills.reshape(-1, dim)), group, start, np.arange(start[-1]))
 
-    def _noise(self, x: F32, dim: int) -> F32:
-        """Return (rows, draws - 1, dim) standard normal numbers, of each row from its own content."""
-        result = np.empty((len(x), self.draws - 1, dim), np.float32)
-        for row, values in enumerate(x):
-            content = hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+    def _noise(self, seen: list[F32], rows: int, dim: int) -> F32:
+        """Return (rows, draws - 1, dim) standard normal numbers, of each row from what it has."""
+        result = np.empty((rows, self.draws - 1, dim), np.float32)
+        for row in range(rows):
+            content = hashlib.blake2b(b"".join(values[row].tobytes() for values in seen), digest_size=16).hexdigest()
             stream(self.seed, "residuals", content).standard_normal(out=result[row], dtype=np.float32)
         return result
 
