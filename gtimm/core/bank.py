@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,9 @@ class Plan:
         attempts: how often the gate rejected each request; beyond its limit nothing more is tried.
         claims: a name for each batch, the same in every process and for every budget.
         fingerprint: the generator's.
+        rounds: which seed each batch makes its items with: 0 the first, 1 that after one rejection, and so on; ascending.
+        size: of a batch.
+        retries: seeds that a gate allows after the first.
     """
 
     folder: Path
@@ -49,6 +52,9 @@ class Plan:
     attempts: list[int] = field(default_factory=list)
     claims: list[str] = field(default_factory=list)
     fingerprint: str = ""
+    rounds: list[int] = field(default_factory=list)
+    size: int = 1
+    retries: int = 0
 
     @cached_property
     def chosen(self) -> frozenset[int]:
@@ -64,9 +70,52 @@ class Plan:
         """Return the path of one request's item as the log has it."""
         return self.path(index).relative_to(self.folder).as_posix()
 
+    def passed_over(self, index: int) -> list[str]:
+        """Return the names, as the log has them, of what was rejected of one request."""
+        suffix = SUFFIX[self.asked[index].kind]
+        keys = [self.at(index, attempt).key(self.fingerprint) for attempt in range(self.attempts[index])]
+        return [f"{key[:2]}/{key}{suffix}" for key in keys]
+
     def there(self, index: int) -> bool:
         """Return whether one request's item is in the bank and not cut short."""
         return is_whole(self.path(index))
+
+    def at(self, index: int, attempt: int) -> Request:
+        """Return one request with the seed that is tried after so many rejections."""
+        request = self.asked[index]
+        return replace(request, seed=stable_seed(request.seed, "again", attempt)) if attempt else request
+
+    def claim(self, batch: list[int], attempt: int) -> str:
+        """Return the name by which a batch is claimed."""
+        return self.at(batch[0], attempt).key(self.fingerprint)
+
+    def layout(self, shard: tuple[int, int] = (1, 1)) -> Iterator[tuple[list[int], int]]:
+        """Yield every batch and its round: all requests with their first seed, then the wanted ones rejected once, and so on.
+
+        A shard `(i, n)` has every n-th batch of first seeds, from the i-th on, and of those that are made again its own.
+        """
+        part, parts = shard
+        mine = [i for i in range(len(self.asked)) if i // self.size % parts == part - 1]
+        for attempt in range(self.retries + 1):
+            tried = [i for i in mine if not attempt or (self.attempts[i] >= attempt and i in self.chosen)]
+            for start in range(0, len(tried), self.size):
+                batch = tried[start : start + self.size]
+                yield batch + batch[-1:] * (self.size - len(batch)), attempt
+
+    def part(self, shard: tuple[int, int] = (1, 1)) -> Plan:
+        """Return the plan with a shard's batches that lack a wanted item."""
+        lacking = {i for i in self.chosen if self.attempts[i] <= self.retries and not self.there(i)}
+        todo = [
+            (batch, attempt)
+            for batch, attempt in self.layout(shard)
+            if any(i in lacking and self.attempts[i] == attempt for i in batch)
+        ]
+        return replace(
+            self,
+            batches=[batch for batch, _ in todo],
+            rounds=[attempt for _, attempt in todo],
+            claims=[self.claim(batch, attempt) for batch, attempt in todo],
+        )
 
 
 class Bank:
@@ -81,29 +130,35 @@ class Bank:
         self.folder = folder
 
     def plan(self, generator: Generator, requests: Sequence[Request], wanted: Sequence[int] | None = None) -> Plan:
-        """Plan the batches in which some wanted item (indices into `requests`, default all) is not there yet."""
-        fingerprint = generator.fingerprint()
-        first = [request.key(fingerprint) for request in requests]
-        folder = self.folder / self._name(generator, fingerprint)
-        keys, current, attempts = list(first), list(requests), [0] * len(requests)
-        if generator.gate is not None:
-            rejected = {str(record.get("key")) for record in Log(folder / REJECTED / REJECTIONS).read()}
-            for index, request in enumerate(requests):
-                while keys[index] in rejected:
-                    attempts[index] += 1
-                    current[index] = replace(request, seed=stable_seed(request.seed, "again", attempts[index]))
-                    keys[index] = current[index].key(fingerprint)
+        """Plan the batches in which some wanted item (indices into `requests`, default all) is not there yet.
+
+        Raises:
+            ConfigError, IncompatibleError: the generator's gate cannot judge these requests.
+        """
+        fingerprint, gate = generator.fingerprint(), generator.gate
+        keys = [request.key(fingerprint) for request in requests]
+        current, attempts = list(requests), [0] * len(requests)
+        if gate is not None:
+            gate.check(requests)
+        folder = self.folder / self._name(generator, fingerprint, requests)
         chosen = range(len(requests)) if wanted is None else wanted
-        plan = Plan(folder, keys, current, [], 0, requests, chosen, attempts, fingerprint=fingerprint)
-        lacking = {index for index in chosen if not plan.there(index)}
-        spent = {i for i in lacking if generator.gate is not None and attempts[i] > generator.gate.retries}
-        size = generator.batch_size
-        for start in range(0, len(requests), size):
-            batch = list(range(start, min(start + size, len(requests))))
-            if any(i in lacking and i not in spent for i in batch):
-                plan.batches.append(batch + batch[-1:] * (size - len(batch)))
-                plan.claims.append(first[start])
-        return replace(plan, missing=len(lacking))
+        retries = 0 if gate is None else gate.retries
+        plan = Plan(
+            folder,
+            keys,
+            current,
+            [],
+            0,
+            requests,
+            chosen,
+            attempts,
+            fingerprint=fingerprint,
+            size=generator.batch_size,
+            retries=retries,
+        )
+        if gate is not None:
+            _pass_over(plan, current)
+        return replace(plan.part(), missing=sum(not plan.there(index) for index in plan.chosen))
 
     def make(
         self,
@@ -154,7 +209,24 @@ class Bank:
             return None
         return float(found)
 
-    def _name(self, generator: Generator, fingerprint: str) -> str:
+    def _name(self, generator: Generator, fingerprint: str, requests: Sequence[Request]) -> str:
         if generator.gate is not None:
-            fingerprint += generator.gate.model_dump_json()
+            fingerprint += generator.gate.model_dump_json() + generator.gate.scope(requests)
         return f"{type(generator).__name__.lower()}-{hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()}"
+
+
+def _pass_over(plan: Plan, current: list[Request]) -> None:
+    """Give each request whose item was rejected the next seed, in place.
+
+    An item that was rejected as a duplicate is passed over only where the one that it repeats is of lower rank in this plan.
+    """
+    rejected: dict[str, list[str | None]] = {}
+    for record in Log(plan.folder / REJECTED / REJECTIONS).read():
+        rejected.setdefault(str(record.get("key")), []).append(record.get("near"))
+    before: set[str | None] = {None}
+    for index in range(len(plan.asked)):
+        while not before.isdisjoint(rejected.get(plan.keys[index], ())):
+            plan.attempts[index] += 1
+            current[index] = plan.at(index, plan.attempts[index])
+            plan.keys[index] = current[index].key(plan.fingerprint)
+        before.add(plan.keys[index])
