@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gtimm.core.missing import Missing
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.registry import register
+    from gtimm.experiments.methods import preset
 
 _HOMES = {
     "Column": "gtimm.core.dataset",
@@ -28,6 +29,7 @@ _HOMES = {
     "Splits": "gtimm.core.dataset",
     "impute": "gtimm.core.impute",
     "load_dataset": "gtimm.core.dataset",
+    "preset": "gtimm.experiments.methods",
     "register": "gtimm.core.registry",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "Splits",
     "impute",
     "load_dataset",
+    "preset",
     "register",
 ]
 

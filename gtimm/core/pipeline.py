@@ -46,6 +46,7 @@ class Pipeline:
         eval_imputer: what fills gaps at validation and test; it may not need labels.
         modalities: use only these; by default all of the data. A model of one modality is a baseline.
         rows: `"complete"` trains only on rows that have all the modalities used (low-resource training).
+        unseen: modalities whose training payloads are taken as missing in every row: what fills them stands alone (zero-shot).
         train: `TrainOptions`, or its fields.
         seed: of masks, draws, order and initial weights.
         store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
@@ -74,6 +75,7 @@ class Pipeline:
         *,
         modalities: Sequence[str] | None = None,
         rows: Literal["all", "complete"] = "all",
+        unseen: Sequence[str] = (),
         train: TrainOptions | Mapping[str, Any] | None = None,
         seed: int = 0,
         store: str | PathLike[str] | None = None,
@@ -90,7 +92,9 @@ class Pipeline:
         if isinstance(modalities, str):
             raise ConfigError(f"modalities= is a list of names; found {modalities!r}. Write [{modalities}].")
         self.modalities = tuple(modalities) if modalities is not None else None
-        self.rows = rows
+        if isinstance(unseen, str):
+            raise ConfigError(f"unseen= is a list of names; found {unseen!r}. Write [{unseen}].")
+        self.rows, self.unseen = rows, tuple(unseen)
         self._train_options = train
         self.embed_options = _embed_options(embed)
         self.backbones: ByModality[Backbone] = ByModality("backbones", backbone)
@@ -194,6 +198,8 @@ class Pipeline:
         if train.labels is None or (val is not None and val.labels is None):
             raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
         data = train.with_missing(missing, self.seed) if missing is not None else train
+        if self.unseen:
+            data = data.with_missing(Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True), self.seed)
         self._head = None  # of other classes and modalities, should this fail half-way
         self.classes, self.columns, self.multilabel = data.classes, data.columns, data.multilabel
         modalities = self._chosen(data)
@@ -302,6 +308,8 @@ class Pipeline:
             config["modalities"] = list(self.modalities)
         if self.rows != "all":
             config["rows"] = self.rows
+        if self.unseen:
+            config["unseen"] = list(self.unseen)
         if train := self.train_options.model_dump(exclude_defaults=True):
             config["train"] = train
         defaults = asdict(EmbedOptions())

@@ -10,6 +10,9 @@ from gtimm.core.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gtimm.core.dataset import MultimodalDataset
+    from gtimm.core.pipeline import Pipeline
+
 
 @dataclass(frozen=True)
 class Method:
@@ -22,8 +25,10 @@ class Method:
         others: whether the other modalities are used.
         complete_rows: trains only on rows that have everything used.
         complete_data: trains on data without simulated missingness (an upper reference).
+        unseen: no real item of the target modality is used, only what fills (zero-shot).
         imputer: what fills training gaps; `"generator"` stands for the generator at hand.
         eval_imputer: what fills gaps at test.
+        fusion: how embeddings become a prediction.
         dropout: modality dropout, at the rate of the test missing ratio.
     """
 
@@ -33,8 +38,10 @@ class Method:
     others: bool = True
     complete_rows: bool = False
     complete_data: bool = False
+    unseen: bool = False
     imputer: str | Mapping[str, Any] = "zero"
     eval_imputer: str | Mapping[str, Any] = "zero"
+    fusion: str = "late"
     dropout: bool = False
 
     @property
@@ -43,7 +50,7 @@ class Method:
         return self.imputer == "generator"
 
     def options(
-        self, modalities: tuple[str, ...], target: str, generator: Mapping[str, Any] | None = None, rate: float = 0.5
+        self, modalities: tuple[str, ...], target: str, generator: str | Mapping[str, Any] | None = None, rate: float = 0.5
     ) -> dict[str, Any]:
         """Return `Pipeline` options.
 
@@ -54,20 +61,30 @@ class Method:
             rate: dropout rate, for methods that drop.
 
         Raises:
-            ConfigError: a generator is needed and none was given.
+            ConfigError: a generator is needed and none was given, or the data has no such modality.
         """
+        if target not in modalities:
+            raise ConfigError(
+                f"target= names {target!r}, and the data has {', '.join(modalities)}.{did_you_mean(target, modalities)}"
+            )
         if self.generates and generator is None:
             raise ConfigError(f"Method {self.name!r} needs a generator; give one, such as 'stable-diffusion'.")
-        imputer: Any = dict(generator or {}) if self.generates else self.imputer
+        imputer: Any = generator if self.generates else self.imputer
         options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": self.eval_imputer}
         if not (self.target and self.others):
             chosen = [m for m in modalities if (m == target) == self.target]
+            if not chosen:
+                raise ConfigError(f"Method {self.name!r} uses the modalities other than {target!r}, and the data has none.")
             options["modalities"] = chosen
             options["imputer"] = imputer if self.target else "zero"
         if self.complete_rows:
             options["rows"] = "complete"
+        if self.unseen:
+            options["unseen"] = [target]
         if self.dropout:
-            options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": "late"}
+            options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": self.fusion}
+        elif self.fusion != "late":
+            options["fusion"] = self.fusion
         return options
 
 
@@ -89,8 +106,52 @@ METHODS: dict[str, Method] = {
         Method("gti-mm", "gaps are generated from the class name (the paper)", imputer="generator"),
         Method("mm-dropout", "complete data with modality dropout", complete_data=True, dropout=True),
         Method("gti-mm-dropout", "generated fills with modality dropout (the paper)", imputer="generator", dropout=True),
+        Method(
+            "gti-mm-prompts",
+            "generated fills with missing-aware prompts (the paper, section 8.2)",
+            imputer="generator",
+            eval_imputer=BLACK,
+            fusion="missing-aware",
+        ),
+        Method("zs-visual", "only generated items of the target modality", others=False, unseen=True, imputer="generator"),
+        Method("zs-multimodal", "all modalities, the target one generated in every row", unseen=True, imputer="generator"),
     )
 }
+
+
+def preset(
+    name: str,
+    data: MultimodalDataset,
+    target: str,
+    generator: str | Mapping[str, Any] | None = None,
+    *,
+    rate: float = 0.5,
+    **options: Any,
+) -> Pipeline:
+    """Return the Pipeline of a method of the paper's comparison set, or of our baselines, by name.
+
+    The methods that learn from complete data (`multimodal`, `visual-only`, `mm-dropout`) do so when `fit` is given no `missing`.
+
+    Args:
+        name: of `METHODS`, such as `"zero-fill"` or `"gti-mm"`.
+        data: the training data; only its modalities' names are read.
+        target: the modality that is missing; `visual` in a name stands for it, and `audio` for the others.
+        generator: what generates, for methods that do: `"stable-diffusion"` or a spec.
+        rate: dropout rate, for methods that drop; the paper takes the missing ratio at test.
+        options: further options of `Pipeline`, such as `backbone`; they win over the method's.
+
+    Raises:
+        ConfigError: an unknown method or modality, or no generator where one is needed.
+
+    Example:
+        >>> from gtimm import MultimodalDataset
+        >>> data = MultimodalDataset.from_arrays({"image": [None, None], "text": ["a", "b"]}, ["x", "y"])
+        >>> preset("hot-deck", data, "image", backbone="imagebind-tiny").config()["imputer"]
+        {'image': {'name': 'hot-deck'}}
+    """
+    from gtimm.core.pipeline import Pipeline
+
+    return Pipeline(**{**method(name).options(data.modalities, target, generator, rate), **options})
 
 
 def method(name: str) -> Method:

@@ -28,8 +28,14 @@ _METHODS = {
     "mm-dropout": (ROBUST, "zero fill, with modalities hidden at random during training"),
     "gti-mm": (GENERATION, "a missing item becomes a synthetic one, generated from the class name"),
     "gti-mm-dropout": (GENERATION, "gti-mm, with modalities hidden at random during training"),
+    "gti-mm-prompts": (
+        GENERATION,
+        "gti-mm, with learnable prompts before the encoders' last block for each pattern of missing ones",
+    ),
+    "zs-visual": (GENERATION, "trained on generated items alone, without any real one and without the other modalities"),
+    "zs-multimodal": (GENERATION, "every modality, the target one generated in every training row"),
 }
-_GENERATORS = ("gti-mm", "stable-diffusion", "audioldm")
+_GENERATORS = ("gti-mm", "zs-", "stable-diffusion", "audioldm")
 
 
 def family(method: str) -> str:
