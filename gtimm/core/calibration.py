@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gtimm.core.targets import Labels
+
 COLDEST, HOTTEST = 0.05, 20.0
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -21,7 +23,13 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[n
     return result
 
 
-def temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+def sigmoid(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the probability of each class by itself, for multi-label data, at a temperature."""
+    result: NDArray[np.float64] = 0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / (2 * temperature)))
+    return result
+
+
+def temperature(logits: NDArray[np.floating], labels: Labels) -> float:
     """Return the temperature with the least negative log-likelihood (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
     A search of log T on a grid, then by golden section. Where every row is right at any temperature, as on few easy rows, the
@@ -29,7 +37,7 @@ def temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> floa
 
     Args:
         logits: (rows, classes), or (draws, rows, classes): the probabilities are then the mean over the draws.
-        labels: (rows,) class indices.
+        labels: (rows,) class indices; or (rows, classes) bool for multi-label data, whose classes are taken as independent.
 
     Returns:
         A number in 0.05..20; 1 without rows.
@@ -39,7 +47,11 @@ def temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> floa
     draws = np.asarray(logits, np.float64).reshape(-1, *np.shape(logits)[-2:])
 
     def loss(log: float) -> float:
-        likely = softmax(draws, float(np.exp(log)))[:, np.arange(len(labels)), labels].mean(0)
+        if labels.ndim == 2:
+            found = sigmoid(draws, float(np.exp(log))).mean(0)
+            likely = np.where(labels, found, 1 - found)
+        else:
+            likely = softmax(draws, float(np.exp(log)))[:, np.arange(len(labels)), labels].mean(0)
         return -float(np.log(np.maximum(likely, np.finfo(float).tiny)).mean())
 
     grid = np.linspace(np.log(COLDEST), np.log(HOTTEST), 41)
@@ -51,23 +63,26 @@ def temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> floa
     return float(np.exp((low + high) / 2))
 
 
-def ece(probabilities: NDArray[np.floating], labels: NDArray[np.int64], bins: int = 15) -> float:
+def ece(probabilities: NDArray[np.floating], labels: Labels, bins: int = 15) -> float:
     """Return the expected calibration error, a fraction in 0..1 (Naeini et al. 2015; Guo et al. 2017, equation 3).
 
-    The mean over the rows of |accuracy - mean confidence| of the bin that a row's confidence, its highest probability, falls in.
+    The mean over the rows of |accuracy - mean confidence| of the bin that a row's confidence, its highest probability, falls in. Of
+    multi-label data every class of every row counts, with its probability as the confidence that the row has it.
 
     Args:
         probabilities: (rows, classes).
-        labels: (rows,) class indices.
+        labels: (rows,) class indices, or (rows, classes) bool.
         bins: of equal width over 0..1, each with its upper edge.
     """
     if not len(labels):
         return 0.0
-    confidence = probabilities.max(1).astype(np.float64)
-    right = (probabilities.argmax(1) == labels).astype(np.float64)
+    if labels.ndim == 2:
+        confidence, right = probabilities.astype(np.float64).ravel(), labels.astype(np.float64).ravel()
+    else:
+        confidence, right = probabilities.max(1).astype(np.float64), (probabilities.argmax(1) == labels).astype(np.float64)
     place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
     gaps = np.bincount(place, right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -84,10 +99,10 @@ def spread(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     unsure; at most the logarithm of the draws or of the classes, whichever are fewer.
 
     Args:
-        probabilities: (draws, rows, classes).
+        probabilities: (draws, ..., classes).
 
     Returns:
-        (rows,).
+        (...,).
     """
     shared: NDArray[np.float64] = entropy(np.mean(probabilities, 0, dtype=np.float64)) - entropy(probabilities).mean(0)
     return np.maximum(shared, 0)

@@ -190,6 +190,17 @@ class Pool:
         found = (group >= 0) & (size > 0)
         return np.where(found, self.members[np.where(found, first + offset, 0)] if len(self.members) else -1, -1)
 
+    def nth(self, rows: NDArray[Any], j: int) -> NDArray[np.int64]:
+        """Return (n,) candidate j of these rows as indices into `items`, -1 where a row has none.
+
+        Where a row has fewer candidates, they come again from the first on.
+        """
+        group = self.group[rows].astype(np.int64)
+        safe = np.maximum(group, 0)
+        size = np.where(group >= 0, np.diff(self.start)[safe] if len(self.start) > 1 else 0, 0)
+        place = self.start[np.minimum(safe, len(self.start) - 1)] + j % np.maximum(size, 1)
+        return np.where(size > 0, self.members[np.where(size > 0, place, 0)] if len(self.members) else -1, -1)
+
     def first(self, m: int) -> Pool:
         """Return the pool with the first m candidates of each group: a budget, and what evaluation takes."""
         sizes = np.minimum(np.diff(self.start), m)

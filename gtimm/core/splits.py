@@ -72,10 +72,12 @@ class Tables:
 
     def first(self, which: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Return the places of split `which` with each hole filled by its first candidate, and its masks."""
-        split = self.splits[which]
-        draws = {m: s.pool.first(1) for m, s in split.sources.items() if s.pool is not None}
-        zeros = np.zeros(len(split))
-        return self._place(which, {m: pool.draw(np.arange(len(split)), zeros) for m, pool in draws.items()})
+        return self.nth(which, 0)
+
+    def nth(self, which: int, j: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Return the places of split `which` with each hole filled by its candidate j (`Pool.nth`), and its masks."""
+        split, rows = self.splits[which], np.arange(len(self.splits[which]))
+        return self._place(which, {m: s.pool.nth(rows, j) for m, s in split.sources.items() if s.pool is not None})
 
     def drawn(self, which: int, random: np.random.Generator) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Return the places of split `which` with a fresh draw for each hole, and its masks."""

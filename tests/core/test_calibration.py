@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp
+from scipy.special import expit, log_softmax, logsumexp
 from scipy.special import softmax as reference_softmax
 from scipy.stats import entropy as reference_entropy
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, mutual_info_score
 
-from gtimm.core.calibration import ece, entropy, softmax, spread, temperature
+from gtimm.core.calibration import ece, entropy, sigmoid, softmax, spread, temperature
 
 
 def rows(count: int = 2000, classes: int = 5, scale: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -44,6 +44,24 @@ def test_the_temperature_of_draws_is_that_of_their_mean_prediction() -> None:
         return -float((logsumexp(each, axis=0) - np.log(len(draws))).mean())
 
     assert temperature(draws, labels) == pytest.approx(minimize_scalar(loss, bounds=(0.05, 20), method="bounded").x, rel=1e-3)
+
+
+def test_classes_by_themselves() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (1500, 4))
+    labels = random.random(logits.shape) < expit(logits)
+    np.testing.assert_allclose(sigmoid(logits, 2.0), expit(logits / 2))
+
+    def loss(t: float) -> float:
+        return log_loss(labels.ravel(), expit(3 * logits / t).ravel())
+
+    assert temperature(3 * logits, labels) == pytest.approx(
+        minimize_scalar(loss, bounds=(0.05, 20), method="bounded").x, rel=1e-3
+    )
+    found = expit(3 * logits)
+    true, predicted = calibration_curve(labels.ravel(), found.ravel(), n_bins=15)
+    counts = np.histogram(found, np.linspace(0, 1, 16))[0]
+    assert ece(found, labels) == pytest.approx((np.abs(true - predicted) * counts).sum() / found.size)
 
 
 def test_temperatures_at_the_ends() -> None:

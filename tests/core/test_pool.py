@@ -44,6 +44,13 @@ def test_first_keeps_the_first_candidates_of_each_row(case: tuple[Pool, list[lis
     assert candidates(pool.first(m)) == [c[:m] for c in expected]
 
 
+@given(classed(), st.integers(0, 9))
+def test_candidate_j_comes_in_turn(case: tuple[Pool, list[list[int]]], j: int) -> None:
+    pool, expected = case
+    found = pool.nth(np.arange(len(pool.group)), j).tolist()
+    assert found == [own[j % len(own)] if own else -1 for own in expected]
+
+
 @given(classed(), st.floats(0, 1, exclude_max=True, width=32))
 def test_a_draw_cuts_the_unit_interval_into_equal_parts(case: tuple[Pool, list[list[int]]], u: float) -> None:
     pool, expected = case
