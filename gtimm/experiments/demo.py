@@ -93,9 +93,7 @@ def run_demo(
         "comparisons": comparisons,
         "verdict": _verdict(comparisons, missing),
         "notes": _audio_notes(data["digits"]) if sound else _notes(data["digits"], comparisons),
-        "gallery": write_gallery(
-            folder.path, data["digits"], missing, {**generator, "per_class": BUDGETS[-1]}, BACKBONE, store
-        ),
+        "gallery": write_gallery(folder.path, data["digits"], missing, {**generator, "per_class": BUDGETS[-1]}, BACKBONE, store),
     }
     folder.results(results)
     folder.log("end", seconds=results["seconds"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtimm.core.dataset import MultimodalDataset, Splits
+from gtimm.core.metrics import by_row
 from gtimm.core.missing import Missing
 from gtimm.core.pipeline import Pipeline
 from gtimm.experiments.methods import Setting, method
@@ -21,11 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class Cell:
-    """A setting's outcome: `right` (seeds, test rows) bool, and the seconds of training and scoring."""
+    """A setting's outcome.
+
+    Attributes:
+        setting: what was run.
+        values: (seeds, test rows) float32, the score of each row: right or wrong, or the F1 of its set of classes.
+        seconds: of training and scoring.
+        metric: of which the values' mean is the score.
+    """
 
     setting: Setting
-    right: NDArray[np.bool_]
+    values: NDArray[np.float32]
     seconds: float
+    metric: str = "accuracy"
 
 
 @dataclass
@@ -70,11 +79,11 @@ class Grid:
         cells: dict[int, Cell] = {}
         for place, (setting, pipe, run) in enumerate(jobs):
             began = time.perf_counter()
-            right = self._right(pipe.adopt(run), setting)
+            metric, values = self._scored(pipe.adopt(run), setting)
             for name, value in pipe.counters.items():
                 self.counters[name] += value
-            cell = cells.setdefault(place // len(self.seeds), Cell(setting, np.empty((0, len(right)), bool), 0.0))
-            cell.right = np.vstack([cell.right, right])
+            cell = cells.setdefault(place // len(self.seeds), Cell(setting, np.empty((0, len(values)), np.float32), 0.0, metric))
+            cell.values = np.vstack([cell.values, values])
             cell.seconds += share + time.perf_counter() - began
         return list(cells.values())
 
@@ -91,13 +100,12 @@ class Grid:
             return self.data.train
         return self._mask(self.data.train, setting.missing_train, setting.mechanism, seed)
 
-    def _right(self, pipe: Pipeline, setting: Setting) -> NDArray[np.bool_]:
+    def _scored(self, pipe: Pipeline, setting: Setting) -> tuple[str, NDArray[np.float32]]:
         test = self.data.test
         if setting.missing_test:
             test = self._mask(test, setting.missing_test, "random", pipe.seed)
         assert test.labels is not None
-        right: NDArray[np.bool_] = pipe.predict_proba(test).argmax(1) == test.labels
-        return right
+        return by_row(pipe.predict_proba(test), test.labels)
 
     def _mask(self, data: MultimodalDataset, ratios: Mapping[str, float], mechanism: str, seed: int) -> MultimodalDataset:
         key = (id(data), tuple(ratios.items()), mechanism, seed)
@@ -112,7 +120,7 @@ def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]
     """Return the cells as rows of results.json."""
     rows = []
     for cell in cells:
-        found = bootstrap.interval(cell.right)
+        found = bootstrap.interval(cell.values)
         setting = cell.setting
         rows.append(
             {
@@ -122,12 +130,12 @@ def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]
                 "missing_train": dict(setting.missing_train),
                 "missing_test": dict(setting.missing_test),
                 "budget": setting.budget,
-                "metric": "accuracy",
+                "metric": cell.metric,
                 "mean": found.mean,
                 "std": found.std,
                 "ci_low": found.low,
                 "ci_high": found.high,
-                "seeds": len(cell.right),
+                "seeds": len(cell.values),
                 "seconds": cell.seconds,
             }
         )
@@ -136,7 +144,7 @@ def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]
 
 def compare_cells(cell: Cell, against: Cell, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the paired difference of two cells of one setting."""
-    found = bootstrap.interval(cell.right.astype(np.float32) - against.right.astype(np.float32))
+    found = bootstrap.interval(cell.values - against.values)
     setting = cell.setting
     return {
         "dataset": setting.dataset,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gtimm.core.config import RunConfig, read_yaml
 from gtimm.core.fusion import Fusion
 from gtimm.core.imputer import Generator
+from gtimm.core.metrics import by_row
 from gtimm.core.missing import Missing
 from gtimm.core.pipeline import Pipeline
 from gtimm.core.registry import registry
@@ -19,6 +20,9 @@ from gtimm.experiments.folder import RunFolder, environment
 from gtimm.experiments.grid import Cell, rows_of
 from gtimm.experiments.methods import METHODS, Setting
 from gtimm.experiments.statistics import Bootstrap
+
+if TYPE_CHECKING:
+    from gtimm.core.targets import Labels
 
 
 def run_config(
@@ -49,7 +53,7 @@ def run_config(
     folder.config(_absolute(plain, base))
     folder.log("start", seeds=parsed.seed_list)
     began = time.perf_counter()
-    right, scores, counters, runs = [], [], {"generated": 0, "embedded": 0}, []
+    values, scores, counters, runs = [], [], {"generated": 0, "embedded": 0}, []
     from gtimm.core import training
 
     for pipe in pipes:
@@ -61,7 +65,8 @@ def run_config(
         pipe.adopt(run)
         test = data.test.with_missing(hidden, pipe.seed)
         scores.append(pipe.evaluate(test))
-        right.append(pipe.predict_proba(test).argmax(1) == test.labels)
+        metric, each = by_row(pipe.predict_proba(test), cast("Labels", test.labels))
+        values.append(each)
         for name, value in pipe.counters.items():
             counters[name] += value
         folder.log("scored", seed=pipe.seed, scores=scores[-1])
@@ -69,11 +74,11 @@ def run_config(
     name = parsed.method or name
     setting = Setting(data.facts.get("name", data.train.name), name, missing.mechanism, missing.ratios, hidden.ratios, budget)
     seconds = time.perf_counter() - began
-    rows = rows_of([Cell(setting, np.array(right), seconds)], Bootstrap(len(data.test), len(pipes)))
-    for metric in ("macro_f1", "top3_accuracy"):
-        values = np.array([s[metric] for s in scores])
-        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        rows.append({**rows[0], "metric": metric, "mean": float(values.mean()), "std": spread, "ci_low": None, "ci_high": None})
+    rows = rows_of([Cell(setting, np.array(values), seconds, metric)], Bootstrap(len(data.test), len(pipes)))
+    for other in [name for name in scores[0] if name != metric]:
+        found = np.array([s[other] for s in scores])
+        spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
+        rows.append({**rows[0], "metric": other, "mean": float(found.mean()), "std": spread, "ci_low": None, "ci_high": None})
     results = {
         "title": f"{name} on {setting.dataset}",
         "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",

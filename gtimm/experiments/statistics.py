@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+CHUNK = 100  # resamples made together
+
+
 @dataclass(frozen=True)
 class Interval:
     """A mean with its 95% interval and the standard deviation over seeds (0 for one seed)."""
@@ -36,10 +39,11 @@ class Bootstrap:
 
     def __init__(self, rows: int, seeds: int, draws: int = 2000) -> None:
         random = stream(0, "bootstrap", rows, seeds, draws)
-        picked = random.integers(0, rows, (draws, rows))
-        offset = np.arange(draws)[:, None] * rows
-        counts = np.bincount((picked + offset).ravel(), minlength=draws * rows).reshape(draws, rows)
-        self._rows = (counts / rows).astype(np.float32)
+        self._rows = np.empty((draws, rows), np.float32)
+        for begin in range(0, draws, CHUNK):
+            part = self._rows[begin : begin + CHUNK]
+            picked = random.integers(0, rows, part.shape) + np.arange(len(part))[:, None] * rows
+            part[:] = np.bincount(picked.ravel(), minlength=part.size).reshape(part.shape) / rows
         self._seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
 
     def interval(self, values: NDArray[Any]) -> Interval:
