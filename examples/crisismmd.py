@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
     if not args.miniature:
         backbone = {"name": "clip", "model": args.clip, "pretrained": args.pretrained, "download": args.download}
         generator = {"name": args.generator, "prompts": PROMPTS, "per_class": args.per_class or 100, "steps": args.steps or 50}
+        generator |= {"download": True} if args.download else {}
         return run(args, args.root, backbone, generator, store=args.store)
     from miniature import write_clip, write_crisismmd
 
@@ -86,7 +87,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--per-class", type=int, help="pictures a class (default 100; miniature 4)")
     parser.add_argument("--steps", type=int, help="denoising steps (default 50; miniature 2)")
     parser.add_argument("--store", type=Path, help="folder of pictures and features (default GTIMM_HOME)")
-    parser.add_argument("--download", action="store_true", help="fetch CLIP's weights if they are not here")
+    parser.add_argument("--download", action="store_true", help="fetch the weights of CLIP and of the generator if they are not here")
     return parser.parse_args(arguments)
 
 
