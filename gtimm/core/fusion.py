@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from gtimm.core.plugin import Info, Plugin
+from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +33,36 @@ class Head(nn.Module, ABC):
         Returns:
             (n, classes) logits.
         """
+
+    def own_parameters(self) -> dict[str, dict[str, slice]]:
+        """Say which parameters act on one modality's features alone: what balancing modulates.
+
+        Returns:
+            modality to parameter name to its columns, a slice of the last dimension; `slice(None)` for all of it. Empty
+            where the head has none, the default.
+        """
+        return {}
+
+    def unimodal(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> dict[str, Tensor]:
+        """Classify by each modality alone; by default what `forward` says with the others absent, as zeros.
+
+        Args:
+            x: features as for `forward`, in the order of the masks' columns.
+            filled: as for `forward`.
+            observed: as for `forward`.
+
+        Returns:
+            modality to (n, classes) logits.
+        """
+        return {m: self(*alone(x, filled, observed, {m})) for m in x}
+
+
+def alone(
+    x: dict[str, Tensor], filled: Tensor, observed: Tensor, kept: Collection[str]
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Return a head's arguments with all modalities but `kept` made absent; `x` is in the order of the masks' columns."""
+    columns = torch.tensor([m in kept for m in x], device=filled.device)
+    return {m: value if m in kept else torch.zeros_like(value) for m, value in x.items()}, filled & columns, observed & columns
 
 
 class Fusion(Plugin, ABC):
@@ -55,6 +88,10 @@ class Fusion(Plugin, ABC):
     def check(self, modalities: tuple[str, ...]) -> None:
         """Raise `ConfigError` if the options do not fit data with these modalities."""
 
+    def matched(self, missing_test: Mapping[str, float]) -> Fusion:
+        """Return this fusion with options that follow the missing ratios at test set to them; by default none do."""
+        return self
+
     def hide(self, modalities: tuple[str, ...], u: Tensor) -> Tensor | None:
         """Choose what modality dropout hides in training; the trainer puts the evaluation fill in its place.
 
@@ -70,3 +107,26 @@ class Fusion(Plugin, ABC):
     @abstractmethod
     def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
         """Return a new head for modalities of these feature lengths; its initial weights come from torch's generator."""
+
+
+def matched(spec: Any, missing_test: Mapping[str, float]) -> Any:
+    """Return a fusion whose options that follow the missing ratios at test are set to them, so that there is one model a ratio.
+
+    Args:
+        spec: a name, `{"name": ..., **options}` or an instance.
+        missing_test: modality to missing ratio at test.
+
+    Returns:
+        The spec as it was where nothing in it follows the test; else `{"name": ..., **options}`, or an instance for an instance.
+
+    Example:
+        >>> matched({"name": "dropout", "rate": "match"}, {"image": 0.7})
+        {'name': 'dropout', 'rate': {'image': 0.7}}
+        >>> matched("late", {"image": 0.7})
+        'late'
+    """
+    found: Fusion = registry("fusion").create(spec)
+    fixed = found.matched(missing_test)
+    if fixed is found:
+        return spec
+    return fixed if isinstance(spec, Fusion) else registry("fusion").spec(fixed)

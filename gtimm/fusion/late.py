@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -46,3 +47,15 @@ class _Late(Head):
             torch.nn.functional.linear(x[name], part.contiguous()) for name, part in zip(self.names, parts, strict=True)
         )
         return out if self.last is None else cast("Tensor", self.last(out.relu()))
+
+    def own_parameters(self) -> dict[str, dict[str, slice]]:
+        ends = list(accumulate(self.sizes, initial=0))
+        return {m: {"first.weight": slice(*place)} for m, place in zip(self.names, pairwise(ends), strict=True)}
+
+    def unimodal(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> dict[str, Tensor]:
+        """Return each modality's part of the logits, which add up to all, as OGM-GE has it; with a hidden layer no such parts exist."""
+        if self.last is not None:
+            return super().unimodal(x, filled, observed)
+        parts = torch.split(self.first.weight, self.sizes, dim=-1)
+        bias = self.first.bias / len(parts)
+        return {m: torch.nn.functional.linear(x[m], part, bias) for m, part in zip(self.names, parts, strict=True)}

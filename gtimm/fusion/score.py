@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
+from gtimm.fusion.parts import only, own, present
 
 if TYPE_CHECKING:
     from gtimm.core.backbone import Encoder
@@ -34,6 +35,9 @@ class _Score(Head):
         self.heads = nn.ModuleList(nn.Linear(size, classes) for size in sizes.values())
 
     def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
-        there = (filled | observed).to(x[self.names[0]].dtype).unsqueeze(-1)
+        there = present(filled, observed)
         each = torch.stack([head(x[name]) for name, head in zip(self.names, self.heads, strict=True)], dim=-2)
-        return (each * there).sum(-2) / there.sum(-2).clamp(min=1)
+        return only(each, there).sum(-2) / there.sum(-2).clamp(min=1)
+
+    def own_parameters(self) -> dict[str, dict[str, slice]]:
+        return own(self.names, "heads")
