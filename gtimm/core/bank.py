@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gtimm.core.pool import Request
 
 Allow = bool | Literal["ask"]
+Round = tuple[int, int]
+"""What is made together: how often duplicates had been looked for, and how often an item was rejected for itself since."""
+FIRST: tuple[Round, ...] = ((0, 0),)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Plan:
         attempts: how often the gate rejected each request; beyond its limit nothing more is tried.
         claims: a name for each batch, the same in every process and for every budget.
         fingerprint: the generator's.
-        rounds: which seed each batch makes its items with: 0 the first, 1 that after one rejection, and so on; ascending.
+        rounds: of each batch, ascending.
+        tries: of each request, the rounds that its seeds were, or will be, tried in.
         size: of a batch.
         retries: seeds that a gate allows after the first.
     """
@@ -52,7 +56,8 @@ class Plan:
     attempts: list[int] = field(default_factory=list)
     claims: list[str] = field(default_factory=list)
     fingerprint: str = ""
-    rounds: list[int] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
+    tries: list[tuple[Round, ...]] = field(default_factory=list)
     size: int = 1
     retries: int = 0
 
@@ -85,37 +90,44 @@ class Plan:
         request = self.asked[index]
         return replace(request, seed=stable_seed(request.seed, "again", attempt)) if attempt else request
 
-    def claim(self, batch: list[int], attempt: int) -> str:
-        """Return the name by which a batch is claimed."""
-        return self.at(batch[0], attempt).key(self.fingerprint)
+    def in_round(self, index: int, turn: Round) -> Request:
+        """Return one request with the seed that is tried in a round."""
+        return self.at(index, self.tries[index].index(turn))
 
-    def layout(self, shard: tuple[int, int] = (1, 1)) -> Iterator[tuple[list[int], int]]:
-        """Yield every batch and its round: all requests with their first seed, then the wanted ones rejected once, and so on.
+    def claim(self, batch: list[int], turn: Round) -> str:
+        """Return the name by which a batch is claimed."""
+        return self.in_round(batch[0], turn).key(self.fingerprint)
+
+    def layout(self, shard: tuple[int, int] = (1, 1)) -> Iterator[tuple[list[int], Round]]:
+        """Yield every batch and its round: all requests with their first seed, then the wanted ones that were rejected, by round.
 
         A shard `(i, n)` has every n-th batch of first seeds, from the i-th on, and of those that are made again its own.
         """
         part, parts = shard
-        mine = [i for i in range(len(self.asked)) if i // self.size % parts == part - 1]
-        for attempt in range(self.retries + 1):
-            tried = [i for i in mine if not attempt or (self.attempts[i] >= attempt and i in self.chosen)]
-            for start in range(0, len(tried), self.size):
-                batch = tried[start : start + self.size]
-                yield batch + batch[-1:] * (self.size - len(batch)), attempt
+        members: dict[Round, list[int]] = {}
+        for index, tries in enumerate(self.tries):
+            if index // self.size % parts == part - 1:
+                for turn in tries[: self.retries + 1] if index in self.chosen else FIRST:
+                    members.setdefault(turn, []).append(index)
+        for turn in sorted(members):
+            for start in range(0, len(members[turn]), self.size):
+                batch = members[turn][start : start + self.size]
+                yield batch + batch[-1:] * (self.size - len(batch)), turn
 
     def part(self, shard: tuple[int, int] = (1, 1)) -> Plan:
         """Return the plan with a shard's batches that lack a wanted item."""
         lacking = {i for i in self.chosen if self.attempts[i] <= self.retries and not self.there(i)}
-        todo = [
-            (batch, attempt)
-            for batch, attempt in self.layout(shard)
-            if any(i in lacking and self.attempts[i] == attempt for i in batch)
-        ]
+        todo = [(batch, turn) for batch, turn in self.layout(shard) if any(i in lacking and self.due(i, turn) for i in batch)]
         return replace(
             self,
             batches=[batch for batch, _ in todo],
-            rounds=[attempt for _, attempt in todo],
-            claims=[self.claim(batch, attempt) for batch, attempt in todo],
+            rounds=[turn for _, turn in todo],
+            claims=[self.claim(batch, turn) for batch, turn in todo],
         )
+
+    def due(self, index: int, turn: Round) -> bool:
+        """Return whether a round is that of the seed which one request stands at."""
+        return self.tries[index][-1] == turn
 
 
 class Bank:
@@ -142,20 +154,8 @@ class Bank:
             gate.check(requests)
         folder = self.folder / self._name(generator, fingerprint, requests)
         chosen = range(len(requests)) if wanted is None else wanted
-        retries = 0 if gate is None else gate.retries
-        plan = Plan(
-            folder,
-            keys,
-            current,
-            [],
-            0,
-            requests,
-            chosen,
-            attempts,
-            fingerprint=fingerprint,
-            size=generator.batch_size,
-            retries=retries,
-        )
+        plan = Plan(folder, keys, current, [], 0, requests, chosen, attempts, fingerprint=fingerprint, tries=[FIRST] * len(keys))
+        plan = replace(plan, size=generator.batch_size, retries=0 if gate is None else gate.retries)
         if gate is not None:
             _pass_over(plan, current)
         return replace(plan.part(), missing=sum(not plan.there(index) for index in plan.chosen))
@@ -220,12 +220,15 @@ def _pass_over(plan: Plan, current: list[Request]) -> None:
 
     An item that was rejected as a duplicate is passed over only where the one that it repeats is of lower rank in this plan.
     """
-    rejected: dict[str, list[str | None]] = {}
+    rejected: dict[str, list[tuple[str | None, int]]] = {}
     for record in Log(plan.folder / REJECTED / REJECTIONS).read():
-        rejected.setdefault(str(record.get("key")), []).append(record.get("near"))
+        rejected.setdefault(str(record.get("key")), []).append((record.get("near"), int(record.get("pass", 0))))
     before: set[str | None] = {None}
     for index in range(len(plan.asked)):
-        while not before.isdisjoint(rejected.get(plan.keys[index], ())):
+        while held := [number for near, number in rejected.get(plan.keys[index], ()) if near in before]:
+            passes, times = plan.tries[index][-1]
+            turn = (min(held), 0) if min(held) > passes else (passes, times + 1)
+            plan.tries[index] += (turn,)
             plan.attempts[index] += 1
             current[index] = plan.at(index, plan.attempts[index])
             plan.keys[index] = current[index].key(plan.fingerprint)

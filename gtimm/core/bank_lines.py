@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from gtimm.core.bank_files import ABOUT, FAILURES, LOG, REJECTED, Log, Record
+from gtimm.core.bank_files import ABOUT, FAILURES, LOG, REJECTED, REJECTIONS, Log, Record
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import StoreError
 from gtimm.core.files import write_json
@@ -61,9 +61,9 @@ def _nobody_writes(plan: Plan, lost: set[int], stack: ExitStack) -> set[int]:
     found: set[int] = set()
     if not lost:
         return found
-    for batch, attempt in plan.layout():
-        mine = {i for i in batch if i in lost and plan.attempts[i] == attempt}
-        if mine and (held := claim(plan.folder / CLAIMS / f"{plan.claim(batch, attempt)}.lock")) is not None:
+    for batch, turn in plan.layout():
+        mine = {i for i in batch if i in lost and plan.due(i, turn)}
+        if mine and (held := claim(plan.folder / CLAIMS / f"{plan.claim(batch, turn)}.lock")) is not None:
             stack.callback(held.release)
             found |= mine
     return found
@@ -137,11 +137,17 @@ def failure(plan: Plan, index: int, reason: str) -> Record:
     return {"file_name": plan.name(index), "reason": reason, "count": times + 1, **_asked(plan, index)}
 
 
-def rejection(plan: Plan, index: int, reason: str, scores: dict[str, Any] | None, near: int | None = None) -> Record:
-    """Return the line of an item that a gate turned down; `near` is the index of the one that it repeats."""
+def rejection(plan: Plan, index: int, reason: str, scores: dict[str, Any] | None) -> Record:
+    """Return the line of an item that a gate turned down."""
     facts = {"reason": reason, "scores": scores, "attempt": plan.attempts[index], **_asked(plan, index)}
-    repeated = {} if near is None else {"near": plan.keys[near]}
-    return {"file_name": plan.name(index), "key": plan.keys[index], **facts, **repeated}
+    return {"file_name": plan.name(index), "key": plan.keys[index], **facts}
+
+
+def repetitions(plan: Plan, found: Iterable[tuple[int, int, str, dict[str, Any]]]) -> list[Record]:
+    """Return the lines of items that repeat others: both indices, the reason and the scores; `pass` numbers the search."""
+    log = Log(plan.folder / REJECTED / REJECTIONS)
+    number = 1 + max((int(record.get("pass", 0)) for record in log.read()), default=0)
+    return [{**rejection(plan, i, reason, scores), "near": plan.keys[of], "pass": number} for i, of, reason, scores in found]
 
 
 def _asked(plan: Plan, index: int) -> Record:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
 from gtimm.core.bank_files import FAILURES, LOG, REJECTED, REJECTIONS, Log, Record, encode, write_item
-from gtimm.core.bank_lines import CLAIMS, described, failure, line, mend, note, rejection, times_failed
+from gtimm.core.bank_lines import CLAIMS, described, failure, line, mend, note, rejection, repetitions, times_failed
 from gtimm.core.batch_worker import Made, Worker
 from gtimm.core.claims import Claim, Staging, claim
 from gtimm.core.errors import GenerationError
@@ -68,7 +68,7 @@ class _Claimed(Sequence[list["Request"]]):
                 mine.release()
                 return []
             self.held[which] = mine
-        return [self._plan.at(i, self._plan.rounds[which]) for i in self._plan.batches[which]]
+        return [self._plan.in_round(i, self._plan.rounds[which]) for i in self._plan.batches[which]]
 
     def release(self, which: int) -> None:
         """Give one batch's claim up."""
@@ -177,11 +177,13 @@ class Generation:
             plan = self._bank.plan(self._generator, plan.asked, plan.wanted)
             if self._lacks(plan):  # another process found some, or has lost some
                 return False
-            found = [rejection(plan, i, reason, scores, near) for i, near, reason, scores in self._judge.duplicates(plan)]
+            found = repetitions(plan, self._judge.duplicates(plan))
             Log(plan.folder / REJECTED / REJECTIONS).append(found)
         finally:
             if mine is not None:
                 mine.release()
+            with suppress(OSError):
+                (plan.folder / CLAIMS).rmdir()
         if found:
             mend(self._bank.plan(self._generator, plan.asked, plan.wanted), self._generator)
         return not found
@@ -196,7 +198,7 @@ class Generation:
 
     def _due(self, plan: Plan, place: int, index: int) -> bool:
         """Return whether a batch is the one that makes an item, and the item is not there and did not fail in this run."""
-        return plan.attempts[index] == plan.rounds[place] and index not in self._count.failed and not plan.there(index)
+        return plan.due(index, plan.rounds[place]) and index not in self._count.failed and not plan.there(index)
 
     def _round(self, plan: Plan, chosen: list[int], staging: Staging) -> int:
         """Make the batches that are free; returns how many."""
