@@ -73,7 +73,7 @@ def print_plugins(as_json: bool) -> None:
         return
     table = Table()
     for name in ("group", "name", "from", "class"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for entry in found:
         table.add_row(entry["group"], entry["name"], f"{entry['distribution']} {entry['version']}".strip(), entry["target"])
     Console().print(table)

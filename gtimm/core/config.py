@@ -140,7 +140,7 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
         raise ConfigError(f"data.modalities maps each modality to its column, {{image: photo}}; found {data['modalities']!r}.")
     frame = read_table(folder / data["frame"])
     root = folder / data["root"] if "root" in data else (folder / data["frame"]).parent
-    modalities = {m: Column(**c) if isinstance(c, Mapping) else c for m, c in data["modalities"].items()}
+    modalities = {m: _column(m, c) for m, c in data["modalities"].items()}
     whole = MultimodalDataset.from_frame(
         frame,
         modalities,
@@ -154,6 +154,17 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
     if "split" in data:
         return _given_splits(whole, frame, data["split"])
     return make_splits(whole)
+
+
+def _column(modality: str, value: Any) -> str | Column:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and set(value) == {"name", "kind"} and all(isinstance(part, str) for part in value.values()):
+        return Column(**value)
+    raise ConfigError(
+        f"data.modalities.{modality} is the name of a column, or {{name: column, kind: image}} where the modality's name is not its "
+        f"kind; found {value!r}."
+    )
 
 
 def _given_splits(whole: MultimodalDataset, frame: Any, column: str) -> Splits:

@@ -34,10 +34,12 @@ class EmbedOptions:
     feature_dtype: FeatureDtype = "float32"
 
     def __post_init__(self) -> None:
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1; found {self.batch_size}.")
-        if self.workers is not None and self.workers < 0:
-            raise ConfigError(f"workers must be at least 0; found {self.workers}.")
+        for name, value, least in (("batch_size", self.batch_size, 1), ("workers", self.workers, 0)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise ConfigError(f"{name} must be a whole number of at least {least}; found {value!r}.")
+        for name in ("channels_last", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false; found {getattr(self, name)!r}.")
         for name, known in (("precision", get_args(Precision)), ("feature_dtype", get_args(FeatureDtype))):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} must be one of {', '.join(known)}; found {getattr(self, name)!r}.")

@@ -214,6 +214,7 @@ class Pipeline:
                 )
             data = data.subset(complete)
         self.fusion.check(modalities)
+        self.workspace  # noqa: B018 - refuses a device that is not there
         self._refuse_holes(data, self.imputers)
         return data
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gtimm.core.bank import Allow, Bank
-from gtimm.core.errors import DataError, GtimmError, PluginError, StoreError
+from gtimm.core.errors import ConfigError, DataError, GtimmError, PluginError, StoreError
 from gtimm.core.features import ABOUT, FeatureStore
 from gtimm.core.files import default_home
 from gtimm.core.media import describe, payload_key
@@ -237,8 +237,14 @@ def open_workspace(
 
 @lru_cache(maxsize=32)
 def _open(home: str, device: str, options: EmbedOptions) -> Workspace:
-    if device == "auto":
-        import torch
+    import torch
 
+    if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"device= must be 'auto', 'cpu', 'cuda', 'cuda:1' or the like; found {device!r}.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device={device!r}: torch finds no CUDA here. Choose 'cpu' or 'auto', or install a torch with CUDA.")
     return Workspace(Path(home), device, options)

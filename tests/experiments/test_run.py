@@ -104,6 +104,13 @@ def test_a_second_run_embeds_and_generates_nothing(tmp_path: Path) -> None:
         ({"pipeline": {"backbone": "toy", "imputer": "zeros"}}, ConfigError, "Did you mean 'zero'"),
         ({"pipeline": {"backbone": "toy", "train": {"lr": -1}}}, ConfigError, "lr"),
         ({"pipeline": {"backbon": "toy"}}, ConfigError, "Did you mean 'backbone'"),
+        ({"pipeline": {"backbone": "toy", "embed": {"batch_size": "many"}}}, ConfigError, "whole number.*found 'many'"),
+        ({"pipeline": {"backbone": "toy", "device": "gpu"}}, ConfigError, "found 'gpu'"),
+        (
+            {"data": {"frame": "rows.csv", "modalities": {"image": {"column": "photo"}}, "label": "kind"}},
+            ConfigError,
+            "kind: image",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_left_behind(
