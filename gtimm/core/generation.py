@@ -20,6 +20,8 @@ from gtimm.core.imputer import Failure
 from gtimm.core.progress import progress_bar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gtimm.core.bank import Allow, Bank, Plan
     from gtimm.core.engine import Engine
     from gtimm.core.imputer import Generator
@@ -86,6 +88,24 @@ class _Claimed(Sequence[list["Request"]]):
             (self._plan.folder / CLAIMS).rmdir()
 
 
+class _Rejections:
+    """The log of rejections, read again where it changed."""
+
+    def __init__(self) -> None:
+        self._size, self._keys, self._searches = 0, frozenset[str](), 0
+
+    def read(self, folder: Path) -> tuple[frozenset[str], int]:
+        """Return the keys of items that were rejected for themselves, and how often duplicates were found."""
+        log = Log(folder / REJECTED / REJECTIONS)
+        size = log.path.stat().st_size if log.path.is_file() else 0
+        if size != self._size:
+            records = log.read()
+            self._keys = frozenset(str(record.get("key")) for record in records if "near" not in record)
+            self._searches = max((int(record.get("pass", 0)) for record in records), default=0)
+            self._size = size
+        return self._keys, self._searches
+
+
 class Generation:
     """Fills a bank; arguments as for `Bank.make`."""
 
@@ -104,7 +124,8 @@ class Generation:
         self._worker = Worker(generator, device)
         self._count = _Count()
         self._judge: Judge | None = None
-        self._seen: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._rejections = _Rejections()
+        self._searches = 0
 
     def run(self, plan: Plan) -> int:
         """Make what is missing of a plan and return how many items were written; raises as `Bank.make`."""
@@ -140,6 +161,8 @@ class Generation:
         """Make batches until nothing lacks: all with their first seeds, then all that were rejected once, and so on."""
         log = Log(plan.folder / FAILURES)
         known = times_failed(log)
+        if self._judge is not None:
+            plan = self._again(plan)
         left, wait = self._limit, False
         while True:
             ready = [place for place in range(len(plan.batches)) if self._concerns(plan, place)]
@@ -162,6 +185,8 @@ class Generation:
             plan = self._again(plan)
 
     def _again(self, plan: Plan) -> Plan:
+        if self._judge is not None:
+            _, self._searches = self._rejections.read(plan.folder)
         plan = self._bank.plan(self._generator, plan.asked, plan.wanted).part(self._shard)
         self._refuse(plan)
         return plan
@@ -229,20 +254,11 @@ class Generation:
 
     def _stale(self, plan: Plan, place: int) -> bool:
         """Return whether another process made a batch, or had items of it rejected, since it was planned."""
-        rejected = self._rejected(plan)
-        return not any(
-            i in plan.chosen and self._due(plan, place, i) and plan.keys[i] not in rejected for i in plan.batches[place]
-        )
-
-    def _rejected(self, plan: Plan) -> frozenset[str]:
-        """Return the keys of the items that were rejected for themselves, not as duplicates; read again where the log changed."""
-        log = Log(plan.folder / REJECTED / REJECTIONS)
-        if self._judge is None or not log.path.is_file():
-            return frozenset()
-        size = log.path.stat().st_size
-        if size != self._seen[0]:
-            self._seen = (size, frozenset(str(record.get("key")) for record in log.read() if "near" not in record))
-        return self._seen[1]
+        due = [i for i in plan.batches[place] if i in plan.chosen and self._due(plan, place, i)]
+        rejected, searches = self._rejections.read(
+            plan.folder
+        )  # after looking: what repeats another is put aside when it is noted
+        return searches != self._searches or all(plan.keys[i] in rejected for i in due)
 
     def _ask(self, plan: Plan, seconds: float) -> None:
         if seconds > ASK_ABOVE_SECONDS and not _confirmed(plan, seconds):
@@ -258,7 +274,7 @@ class Generation:
         rejected: list[Record] = []
         try:
             items = dict(reversed(list(zip(plan.batches[place], made.items, strict=True))))  # of repeated ones the first
-            known = self._rejected(plan)
+            known, _ = self._rejections.read(plan.folder)
             due = [i for i in sorted(items) if self._due(plan, place, i) and plan.keys[i] not in known]
             contents: dict[int, bytes] = {}
             for index in due:
