@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gtimm.core.fusion import Fusion, Head
     from gtimm.core.imputer import Imputer, State
     from gtimm.core.plugin import Depth
+    from gtimm.core.predicting import Predictions, Predictor
     from gtimm.core.targets import Labels
     from gtimm.core.training import Run, TrainOptions
     from gtimm.core.workspace import Workspace
@@ -53,6 +55,8 @@ class Pipeline:
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
         engine: where generation runs.
         embed: `EmbedOptions`, or its fields: how payloads are embedded and stored.
+        draws: candidates of each hole to average predictions over; their spread is the uncertainty that `predict_frame` gives.
+        calibrate: fit a temperature on `val`, by which logits are divided. `val` should have holes like the rows to come.
         generate: `True`, `False`, or `"ask"`: long generation (above an hour) is never started in silence.
 
     Raises:
@@ -82,12 +86,19 @@ class Pipeline:
         device: str = "auto",
         engine: Spec = "local",
         embed: EmbedOptions | Mapping[str, Any] | None = None,
+        draws: int = 1,
+        calibrate: bool = False,
         generate: bool | Literal["ask"] = "ask",
     ) -> None:
         if rows not in ("all", "complete"):
             raise ConfigError(f"rows= must be 'all' or 'complete'; found {rows!r}.")
         if generate not in (True, False, "ask"):
             raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
+        if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+            raise ConfigError(f"draws= is a number of candidates, at least 1; found {draws!r}.")
+        if not isinstance(calibrate, bool):
+            raise ConfigError(f"calibrate= must be True or False; found {calibrate!r}.")
+        self.draws, self.calibrate = draws, calibrate
         self.seed, self.store, self.device, self.generate = int(seed), store, device, generate
         if isinstance(modalities, str):
             raise ConfigError(f"modalities= is a list of names; found {modalities!r}. Write [{modalities}].")
@@ -96,7 +107,7 @@ class Pipeline:
             raise ConfigError(f"unseen= is a list of names; found {unseen!r}. Write [{unseen}].")
         self.rows, self.unseen = rows, tuple(unseen)
         self._train_options = train
-        self.embed_options = _embed_options(embed)
+        self.embed_options = EmbedOptions.of(embed)
         self.backbones: ByModality[Backbone] = ByModality("backbones", backbone)
         self.imputers: ByModality[Imputer] = ByModality("imputers", imputer)
         self.eval_imputers: ByModality[Imputer] = ByModality("imputers", eval_imputer)
@@ -109,6 +120,8 @@ class Pipeline:
         self.history: list[float] = []
         self.unfilled: dict[str, int] = {}
         self.multilabel = False
+        self.temperature = 1.0
+        self.prior: NDArray[np.float32] = np.zeros(0, np.float32)
         self._head: Head | None = None
         self._states: dict[str, State] = {}
         self._check()
@@ -169,17 +182,19 @@ class Pipeline:
         self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None
     ) -> Run:
         """Do everything of `fit` up to the training itself: masks, generation, embedding. `adopt` takes the trained run back."""
+        from gtimm.core.predicting import frequencies
         from gtimm.core.training import Run
 
         data = self.check(train, val, missing)
+        self.prior = frequencies(cast("Labels", data.labels), len(self.classes))
         modalities = tuple(self.kinds)
-        filler = self._filler()
+        filler = self.filler()
         before = dict(filler.workspace.counters)
         imputers = {m: self.imputers.get(m) for m in modalities}
         judges = {m: self.eval_imputers.get(m) for m in modalities}
         states = {m: filler.fit(i, data, m) for m, i in imputers.items() if i is not None and not data.present(m).all()}
         self._states = {m: filler.fit(i, data, m) for m, i in judges.items() if i is not None}
-        hidden = {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()}
+        hidden = {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()} if self._hides() else {}
         split = filler.split(data, imputers, states, "train", hidden)
         judged = None
         if val is not None:
@@ -197,6 +212,8 @@ class Pipeline:
         """Raise what `fit` would refuse, before anything is generated, embedded or written; return the rows to train on, sealed."""
         if train.labels is None or (val is not None and val.labels is None):
             raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
+        if self.calibrate and val is None:
+            raise DataError("calibrate=True fits the temperature on validation data; give val=, or leave calibrate out.")
         data = train.with_missing(missing, self.seed) if missing is not None else train
         if self.unseen:
             data = data.with_missing(Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True), self.seed)
@@ -206,6 +223,7 @@ class Pipeline:
         self.kinds = {m: data.kind(m) for m in modalities}
         if val is not None:
             self.check_evaluation(val)
+        _warn_of_absent(data)
         if self.rows == "complete":
             complete = np.logical_and.reduce([data.present(m) for m in modalities])
             if not complete.any():
@@ -229,60 +247,83 @@ class Pipeline:
                 refuse_holes(m, int((~data.present(m)).sum()))
 
     def adopt(self, run: Run) -> Pipeline:
-        """Take the head of a trained run."""
-        self._head, self.history = run.head, run.history or []
+        """Take the head of a trained run; with `calibrate` its temperature is fitted here."""
+        self._head, self.history, self.temperature = run.head, run.history or [], 1.0
+        if self.calibrate and run.val is not None:
+            self.temperature = self.predictor().calibrated(run.val)
         return self
 
     def evaluate(self, data: MultimodalDataset, missing: Missing | Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return scores on labelled data, as fractions: `accuracy`, `macro_f1`, `top3_accuracy`.
+        """Return scores on labelled data, as fractions: `accuracy`, `macro_f1`, `top3_accuracy` and `ece`, the calibration error.
 
-        Of multi-label data they are `samples_f1`, `micro_f1`, `macro_f1` and `auroc`.
+        Of multi-label data they are `samples_f1`, `micro_f1`, `macro_f1`, `auroc` and `ece`.
 
         Args:
             data: labelled rows with the classes of training.
             missing: simulated missingness of these rows; filled by `eval_imputer`.
         """
+        from gtimm.core.calibration import ece
         from gtimm.core.metrics import scores
 
         if data.labels is None:
             raise DataError("evaluate needs labels; use predict for data without.")
         sealed = data.with_missing(missing, self.seed) if missing is not None else data
-        return scores(self.predict_proba(sealed), cast("Labels", sealed.labels))
+        probabilities, labels = self.predict_proba(sealed), cast("Labels", sealed.labels)
+        return {**scores(probabilities, labels), "ece": ece(probabilities, labels)}
 
     def predict_proba(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.float32]:
         """Return (rows, classes) probabilities in the order of `classes`; of multi-label data each class has its own.
+
+        Rows without any modality get the frequencies of the classes in training. Any number of rows: their features pass
+        through memory some thousands at a time.
 
         Args:
             data: a data set, or a DataFrame with the columns of training (the label is not needed).
             root: folder of the DataFrame's paths.
         """
-        from gtimm.core.training import logits
-
-        if self._head is None:
-            raise GtimmError("This pipeline is not trained. Call fit, or load one with Pipeline.load.")
-        found = data if isinstance(data, MultimodalDataset) else self._read(data, root)
-        self._same_form(found)
-        filler = self._filler()
-        before = dict(filler.workspace.counters)
-        judges = {m: self.eval_imputers.get(m) for m in self.kinds}
-        split = filler.split(found, judges, self._states, "eval")
-        self._count(before)
-        found_logits = logits(self._head, split)
-        return cast("NDArray[np.float32]", (found_logits.sigmoid() if self.multilabel else found_logits.softmax(1)).numpy())
+        return self._predictions(data, root).probabilities
 
     def predict(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[Any]:
         """Return (rows,) the most probable class names; arguments as for `predict_proba`.
 
         Of multi-label data an element is a tuple of the names of the classes with a probability of at least 0.5.
         """
-        from gtimm.core.metrics import THRESHOLD
+        from gtimm.core.predicting import named
 
-        probabilities, classes = self.predict_proba(data, root), np.array(self.classes)
-        if not self.multilabel:
-            return cast("NDArray[Any]", classes[probabilities.argmax(1)])
-        names = np.empty(len(probabilities), object)
-        names[:] = [tuple(classes[row].tolist()) for row in probabilities >= THRESHOLD]
-        return names
+        return named(self.predict_proba(data, root), self.classes, self.multilabel)
+
+    def predict_frame(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> DataFrame:
+        """Return a DataFrame of what is known of each row; arguments as for `predict_proba`.
+
+        Returns:
+            `prediction` as in `predict`; `probability` of it (of multi-label data a tuple, of each class in it); `uncertainty`, by how
+            much the predictions differ between `draws` fills, in nats: 0 where they agree, NaN with `draws=1`; and `empty`, True for
+            rows without any modality, whose prediction is the most frequent class. The index is that of a DataFrame given.
+        """
+        from gtimm.core.predicting import table
+
+        index = None if isinstance(data, MultimodalDataset) else data.index
+        return table(self._predictions(data, root), self.classes, self.multilabel, index)
+
+    def predictor(self) -> Predictor:
+        """Return what turns features into predictions; raises `GtimmError` before `fit`."""
+        from gtimm.core.predicting import Predictor
+
+        if self._head is None:
+            raise GtimmError("This pipeline is not trained. Call fit, or load one with Pipeline.load.")
+        return Predictor(self._head, self.prior, self.draws, self.temperature, self.multilabel)
+
+    def _predictions(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None) -> Predictions:
+        from gtimm.core.predicting import predictions
+
+        if self._head is None:
+            self.predictor()
+        found = data if isinstance(data, MultimodalDataset) else self._read(data, root)
+        self._same_form(found)
+        before = dict(self.workspace.counters)
+        result = predictions(self, found)
+        self._count(before)
+        return result
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Save weights (safetensors) and configuration (JSON) to a folder; prediction needs no training data."""
@@ -311,6 +352,10 @@ class Pipeline:
             config["rows"] = self.rows
         if self.unseen:
             config["unseen"] = list(self.unseen)
+        if self.draws != 1:
+            config["draws"] = self.draws
+        if self.calibrate:
+            config["calibrate"] = True
         if train := self.train_options.model_dump(exclude_defaults=True):
             config["train"] = train
         defaults = asdict(EmbedOptions())
@@ -331,9 +376,13 @@ class Pipeline:
         """The store folder in use: bank, feature stores, counters."""
         return open_workspace(self.store, self.device, self.embed_options)
 
-    def _check(self) -> None:
+    def _hides(self) -> bool:
+        """Return whether the fusion hides values in training."""
         from gtimm.core.fusion import Fusion
 
+        return type(self.fusion).hide is not Fusion.hide
+
+    def _check(self) -> None:
         name = type(self.fusion).__name__
         for imputer in self.eval_imputers:
             if imputer.needs_label():
@@ -346,8 +395,7 @@ class Pipeline:
                 raise IncompatibleError(
                     f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}."
                 )
-        drops = type(self.fusion).hide is not Fusion.hide
-        if drops and self.eval_imputers.leaves_some and not self.fusion.capabilities().accepts_absent:
+        if self._hides() and self.eval_imputers.leaves_some and not self.fusion.capabilities().accepts_absent:
             raise IncompatibleError(
                 f"{name} hides values in training, and with eval_imputer=None nothing takes their place. Give an eval_imputer such as "
                 "'zero', or a base that accepts absent modalities, such as 'score'."
@@ -375,7 +423,8 @@ class Pipeline:
                     )
         return chosen
 
-    def _filler(self) -> Filler:
+    def filler(self) -> Filler:
+        """Return what makes splits of data for this pipeline."""
         from gtimm.core.filling import Filler
 
         backbones = {m: self.backbones.require(m) for m in self.kinds}
@@ -406,12 +455,15 @@ class Pipeline:
             self.counters[name] += after[name] - value
 
 
-def _embed_options(value: EmbedOptions | Mapping[str, Any] | None) -> EmbedOptions:
-    if isinstance(value, EmbedOptions):
-        return value
-    if not isinstance(value, Mapping | None):
-        raise ConfigError(f"embed= holds options such as {{'batch_size': 64}}; found {value!r}.")
-    known = [field.name for field in fields(EmbedOptions)]
-    if unknown := [name for name in value or {} if name not in known]:
-        raise ConfigError(f"embed has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Options: {', '.join(known)}.")
-    return EmbedOptions(**dict(value or {}))
+def _warn_of_absent(data: MultimodalDataset) -> None:
+    """Warn of classes that no training row has: a model predicts them by chance only."""
+    labels = cast("Labels", data.labels)
+    there = labels.any(0) if data.multilabel else np.isin(np.arange(len(data.classes)), labels)
+    if not there.all():
+        names = [name for name, found in zip(data.classes, there, strict=True) if not found]
+        warnings.warn(
+            f"No training row of {data.name!r} is of class {', '.join(map(repr, names[:5]))}{', ...' if names[5:] else ''} "
+            f"({len(names)} of {len(data.classes)} classes): they cannot be learnt.",
+            RuntimeWarning,
+            stacklevel=3,
+        )

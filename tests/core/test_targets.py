@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from sklearn import metrics as reference
 from toys import ToyBackbone
 
-from gtimm import MultimodalDataset, impute
+from gtimm import MultimodalDataset, Pipeline, impute
 from gtimm.core.config import make_splits
 from gtimm.core.errors import DataError
 from gtimm.core.metrics import by_row, scores
@@ -82,6 +83,12 @@ def test_imputers_by_label_see_a_set_of_classes_as_one_group(tmp_path: Path) -> 
     assert filled.to_frame()["text"].tolist()[2] == "b"
     assert filled.to_frame()["label"].tolist() == [["x"], ["x", "y"], ["x", "y"], ["y"]]
     np.testing.assert_array_equal(filled.to_torch()[2]["label"], [True, True])
+
+
+@pytest.mark.parametrize("labels", [["x", "y", "x", "y"], [["x"], ["y"], ["x", "y"], []]])
+def test_a_class_that_no_training_row_has_is_named(labels: list[Any]) -> None:
+    with pytest.warns(RuntimeWarning, match=r"is of class 'z'.*1 of 3 classes"):
+        Pipeline("toy", device="cpu").check(films(labels, classes=["x", "y", "z"]))
 
 
 def test_splits_keep_sets_in_proportion() -> None:
