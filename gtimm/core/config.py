@@ -79,6 +79,16 @@ class RunConfig(BaseModel):
         """The seeds."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
+    def pipeline_options(self) -> dict[str, Any]:
+        """Return the options of `Pipeline`, with those of a fusion that follow the missing ratios at test set to them."""
+        if "fusion" not in self.pipeline:
+            return self.pipeline
+        from gtimm.core.fusion import matched
+
+        used = self.pipeline.get("modalities")
+        ratios = {m: r for m, r in Missing.of(self.evaluate.missing).ratios.items() if used is None or m in used}
+        return {**self.pipeline, "fusion": matched(self.pipeline["fusion"], ratios)}
+
     def load_data(self, folder: Path | None = None) -> Splits:
         """Load the data; paths of a `frame` are relative to `folder`, the configuration file's."""
         if isinstance(self.data, str):

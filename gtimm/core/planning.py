@@ -188,7 +188,7 @@ def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
     Raises:
         ConfigError: no imputer generates, or no row lacks what one fills.
     """
-    pipes = [Pipeline.from_config(config.pipeline, **{**options, "seed": seed}) for seed in config.seed_list]
+    pipes = [Pipeline.from_config(config.pipeline_options(), **{**options, "seed": seed}) for seed in config.seed_list]
     if not any(isinstance(one, Generator) for one in [*pipes[0].imputers, *pipes[0].eval_imputers]):
         plain = pipes[0].config()
         raise ConfigError(

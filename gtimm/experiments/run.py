@@ -44,7 +44,8 @@ def run_config(
     plain = read_yaml(config) if isinstance(config, (str, Path)) else dict(config)
     parsed = RunConfig.of(plain)
     data = parsed.load_data(base)
-    pipes = [Pipeline.from_config(parsed.pipeline, seed=seed, **({"store": store} if store else {})) for seed in parsed.seed_list]
+    options = {**parsed.pipeline_options(), **({"store": store} if store else {})}
+    pipes = [Pipeline.from_config(options, seed=seed) for seed in parsed.seed_list]
     missing, hidden = Missing.of(parsed.missing), Missing.of(parsed.evaluate.missing)
     for pipe in pipes:
         pipe.check(data.train, data.val, missing)

@@ -31,7 +31,8 @@ def share(scores: Tensor, there: Tensor) -> Tensor:
     kept = scores.masked_fill(~there, -torch.inf)
     top = kept.detach().amax(-2, keepdim=True)
     each = (kept - torch.where(top.isinf(), 0, top)).exp()
-    return each / each.sum(-2, keepdim=True).clamp(min=1)  # the largest adds exp(0), so less than 1 means that nothing is there
+    total = each.sum(-2, keepdim=True)
+    return each / torch.where(total > 0, total, 1)  # not clamp, whose gradient is not the sum's where one modality is there
 
 
 class Projections(nn.Module):

@@ -176,3 +176,23 @@ def test_the_page_of_a_run_with_holes_at_test_begins_with_its_score(tmp_path: Pa
 def test_results_name_what_was_run(tmp_path: Path, pipeline: dict[str, Any], name: str) -> None:
     config = {**table(tmp_path), "pipeline": {"backbone": "toy", "train": {"epochs": 1}, **pipeline}, "evaluate": {}, "seeds": 1}
     assert run_config(write(tmp_path, config), tmp_path / "out")["rows"][0]["method"] == name
+
+
+def test_dropout_can_match_the_missing_ratio_at_test(tmp_path: Path) -> None:
+    config = table(tmp_path)
+    rates = {}
+    for rate in ("match", {"image": 0.5}, {"image": 0.9}):
+        config["pipeline"] = {**config["pipeline"], "fusion": {"name": "dropout", "rate": rate}}
+        name = str(rate)
+        run_config(write(tmp_path, config), tmp_path / name)
+        assert yaml.safe_load((tmp_path / name / "config.yaml").read_text())["pipeline"]["fusion"]["rate"] == rate
+        rates[name] = stable(tmp_path / name)["rows"]
+    assert rates["match"] == rates["{'image': 0.5}"]
+
+
+def test_a_rate_to_match_needs_missing_ratios_at_test(tmp_path: Path) -> None:
+    config = {**table(tmp_path), "evaluate": {}}
+    config["pipeline"]["fusion"] = {"name": "dropout", "rate": "match"}
+    with pytest.raises(ConfigError, match="evaluate"):
+        run_config(write(tmp_path, config), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from gtimm.core.errors import ConfigError
+from gtimm.core.fusion import matched
 from gtimm.core.pool import Features, Pool
+from gtimm.core.registry import registry
 from gtimm.core.splits import Source, Split, Tables
 from gtimm.core.training import Run, TrainOptions, _epoch
+from gtimm.fusion.attention import AttentionFusion
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion
@@ -128,6 +131,60 @@ def test_a_dropout_rate_is_a_share(rate: Any) -> None:
 def test_an_unknown_base_is_refused_when_it_is_named() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'late'"):
         DropoutFusion(base="laet")
+
+
+def test_a_dropout_inside_a_dropout_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one dropout with all the rates"):
+        DropoutFusion(base={"name": "dropout", "rate": 0.2})
+
+
+@pytest.mark.parametrize("option", [{"heads": 3, "width": 256}, {"heads": 0}, {"width": 0}])
+def test_heads_of_attention_divide_its_width(option: Any) -> None:
+    with pytest.raises(ConfigError, match=r"heads|width"):
+        AttentionFusion(**option)
+
+
+@pytest.mark.parametrize(
+    ("spec", "missing", "rate"),
+    [
+        ({"name": "dropout", "rate": "match"}, {"image": 0.7}, {"image": 0.7}),
+        ({"name": "dropout", "rate": "match"}, {"image": 0.7, "audio": 0.0}, {"image": 0.7, "audio": 0.0}),
+        ({"name": "dropout", "rate": "match", "modalities": ["audio"]}, {"image": 0.7, "audio": 0.2}, {"audio": 0.2}),
+    ],
+)
+def test_a_rate_can_match_the_missing_ratios_at_test(spec: Any, missing: Any, rate: Any) -> None:
+    found = matched(spec, missing)
+    assert found["rate"] == rate
+    assert registry("fusion").create(found).rates(("image", "audio")) == [rate.get("image", 0), rate.get("audio", 0)]
+    assert matched(DropoutFusion(**{k: v for k, v in spec.items() if k != "name"}), missing) == registry("fusion").create(found)
+
+
+def test_matching_keeps_the_base_and_leaves_other_specs_as_they_are() -> None:
+    spec = {"name": "dropout", "rate": "match", "base": {"name": "gated", "width": 8}}
+    assert matched(spec, {"image": 0.5}) == {**spec, "rate": {"image": 0.5}}
+    for other in ("late", {"name": "dropout", "rate": 0.3}, ScoreFusion()):
+        assert matched(other, {}) is other
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"), [({}, {}), ({"modalities": ["audio"]}, {"image": 0.5}), ({"modalities": ["audio"]}, {})]
+)
+def test_a_rate_with_nothing_to_match_is_refused(options: Any, missing: Any) -> None:
+    with pytest.raises(ConfigError, match=r"evaluate: \{missing"):
+        DropoutFusion(rate="match", **options).matched(missing)
+
+
+def test_an_unmatched_rate_is_refused_before_training() -> None:
+    fusion = DropoutFusion(rate="match")
+    for ask in (lambda: fusion.check(("image",)), lambda: fusion.hide(("image",), torch.zeros(1, 1))):
+        with pytest.raises(ConfigError, match="'match' stands for the missing ratio at test"):
+            ask()
+
+
+@pytest.mark.parametrize("rate", ["same", "0.5x", None])
+def test_no_other_word_is_a_rate(rate: Any) -> None:
+    with pytest.raises(ConfigError, match="rate"):
+        DropoutFusion(rate=rate)
 
 
 def hidden_places(hidden: Tensor | None, rate: float) -> tuple[Tensor, Tensor, Tensor]:
