@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
-from gtimm.core.errors import ConfigError
+from gtimm.core.errors import ConfigError, did_you_mean
 
 Precision = Literal["float32", "bfloat16"]
 FeatureDtype = Literal["float32", "float16"]
@@ -32,6 +33,20 @@ class EmbedOptions:
     channels_last: bool = False
     compile: bool = False
     feature_dtype: FeatureDtype = "float32"
+
+    @classmethod
+    def of(cls, value: EmbedOptions | Mapping[str, Any] | None) -> EmbedOptions:
+        """Return options from options, their fields or `None`; raises `ConfigError` for an unknown field."""
+        if isinstance(value, EmbedOptions):
+            return value
+        if not isinstance(value, Mapping | None):
+            raise ConfigError(f"embed= holds options such as {{'batch_size': 64}}; found {value!r}.")
+        known = [field.name for field in fields(cls)]
+        if unknown := [name for name in value or {} if name not in known]:
+            raise ConfigError(
+                f"embed has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Options: {', '.join(known)}."
+            )
+        return cls(**dict(value or {}))
 
     def __post_init__(self) -> None:
         for name, value, least in (("batch_size", self.batch_size, 1), ("workers", self.workers, 0)):

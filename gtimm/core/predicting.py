@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gtimm.core.calibration import entropy, spread, temperature
+from gtimm.core.imputer import Generator
+from gtimm.core.metrics import THRESHOLD
 from gtimm.core.splits import Tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pandas import DataFrame
     from torch import Tensor
 
+    from gtimm.core.dataset import MultimodalDataset
     from gtimm.core.fusion import Head
+    from gtimm.core.pipeline import Pipeline
     from gtimm.core.splits import Split
+    from gtimm.core.targets import Labels
 
     F32 = NDArray[np.float32]
 
-BATCH = 4096  # rows times draws at a time
+BATCH = 4096  # rows times draws that a head takes at a time
+ROWS = 4 * BATCH  # whose features are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -125,9 +132,65 @@ def most_candidates(split: Split) -> int:
     return found
 
 
-def warn_of_few(split: Split, draws: int) -> None:
-    """Warn where more draws are wanted than any hole has candidates."""
-    most = most_candidates(split)
+def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
+    """Predict the rows of a data set, `ROWS` at a time, so that memory holds the features of so many.
+
+    With a generator among the evaluation imputers of modalities with holes all rows are one part, since its batches are cut from the
+    plan of all of them.
+    """
+    predictor, filler = pipeline.predictor(), pipeline.filler()
+    judges = {m: pipeline.eval_imputers.get(m) for m in pipeline.kinds}
+    whole = any(isinstance(judge, Generator) and not data.present(m).all() for m, judge in judges.items())
+    parts, most = [], 0
+    for part in [data] if whole or len(data) <= ROWS else _cut(data):
+        split = filler.split(part, judges, pipeline._states, "eval")
+        most = max(most, most_candidates(split))
+        parts.append(predictor.predict(split))
+    warn_of_few(most, predictor.draws)
+    return Predictions.together(parts)
+
+
+def _cut(data: MultimodalDataset) -> Iterator[MultimodalDataset]:
+    for begin in range(0, len(data), ROWS):
+        yield data.subset(np.arange(begin, min(begin + ROWS, len(data))))
+
+
+def frequencies(labels: Labels, classes: int) -> F32:
+    """Return (classes,) the share of rows of each class, or for multi-label data with each class."""
+    counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
+    return np.asarray(counts / max(len(labels), 1), np.float32)
+
+
+def named(probabilities: F32, classes: Sequence[str], multilabel: bool) -> NDArray[Any]:
+    """Return (rows,) the most probable class names; of multi-label data tuples of those with a probability of at least 0.5."""
+    names = np.array(classes)
+    if not multilabel:
+        return np.asarray(names[probabilities.argmax(1)])
+    result = np.empty(len(probabilities), object)
+    result[:] = [tuple(names[row].tolist()) for row in probabilities >= THRESHOLD]
+    return result
+
+
+def table(found: Predictions, classes: Sequence[str], multilabel: bool, index: Any = None) -> DataFrame:
+    """Return predictions as a DataFrame with the columns `prediction`, `probability`, `uncertainty` and `empty`."""
+    import pandas as pd
+
+    if multilabel:
+        chosen = [tuple(row[row >= THRESHOLD].tolist()) for row in found.probabilities]
+        probability: Any = pd.Series(chosen, index, dtype=object)
+    else:
+        probability = found.probabilities.max(1)
+    columns = {
+        "prediction": named(found.probabilities, classes, multilabel),
+        "probability": probability,
+        "uncertainty": found.uncertainty,
+        "empty": found.empty,
+    }
+    return pd.DataFrame(columns, index=index)
+
+
+def warn_of_few(most: int, draws: int) -> None:
+    """Warn where more draws are wanted than any hole has candidates, which are at most `most`; 0 stands for no holes."""
     if 0 < most < draws:
         warnings.warn(
             f"draws={draws}, but no hole has more than {most} candidate{'s' * (most > 1)}: the spread is over these. Give the "

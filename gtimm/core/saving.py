@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILES = ("pipeline.json", "weights.safetensors")
-KEYS = {"config", "seed", "classes", "kinds", "sizes", "columns", "history"}
+KEYS = {"config", "seed", "classes", "kinds", "sizes", "columns", "history", "temperature", "prior"}
 
 
 def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
@@ -54,6 +54,8 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 "seed": pipeline.seed,
                 "classes": list(pipeline.classes),
                 "multilabel": pipeline.multilabel,
+                "temperature": pipeline.temperature,
+                "prior": pipeline.prior.tolist(),
                 "kinds": pipeline.kinds,
                 "sizes": sizes,
                 "fingerprints": {m: pipeline.backbones.require(m).fingerprint() for m in pipeline.kinds},
@@ -120,6 +122,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     pipeline = Pipeline.from_config(meta["config"], seed=meta["seed"], **options)
     pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
     pipeline.multilabel = bool(meta.get("multilabel", False))
+    pipeline.temperature, pipeline.prior = float(meta["temperature"]), np.array(meta["prior"], np.float32)
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]
     for name, value in tensors.items():
         part, _, rest = name.partition(".")

@@ -50,7 +50,7 @@ def weights(pipe: Pipeline) -> dict[str, torch.Tensor]:
 def test_a_pipeline_learns_and_scores_are_fractions() -> None:
     pipe = pipeline().fit(vectors(120, noise=0.2), vectors(60, seed=1, noise=0.2), Missing(left=0.5))
     scores = pipe.evaluate(vectors(60, seed=2, noise=0.2))
-    assert set(scores) == {"accuracy", "macro_f1", "top3_accuracy"}
+    assert set(scores) == {"accuracy", "macro_f1", "top3_accuracy", "ece"}
     assert scores["accuracy"] > 0.9
     assert all(0 <= v <= 1 for v in scores.values())
     assert len(pipe.history) == 5

@@ -102,12 +102,12 @@ def test_the_temperature_suits_the_predictions_that_are_made() -> None:
 def test_draws_that_nobody_offers_are_warned_of(recwarn: pytest.WarningsRecorder) -> None:
     data, _ = split(most=3)
     assert most_candidates(data) == 3
-    warn_of_few(data, 3)
+    warn_of_few(most_candidates(data), 3)
     assert not recwarn
     with pytest.warns(RuntimeWarning, match="draws=4, but no hole has more than 3 candidates"):
-        warn_of_few(data, 4)
+        warn_of_few(most_candidates(data), 4)
     single, _ = split(most=1)
     with pytest.warns(RuntimeWarning, match="more than 1 candidate:"):
-        warn_of_few(single, 2)
+        warn_of_few(most_candidates(single), 2)
     found = Predictor(Linear(), PRIOR, 2).predict(single)
     np.testing.assert_allclose(found.uncertainty[~found.empty], 0, atol=1e-6)
