@@ -66,7 +66,7 @@ def test_the_demo_of_missing_sound_writes_sounds_and_its_configuration_runs_agai
     assert "sound" in first["title"]
     assert first["verdict"]["sentence"]
     assert first["command"].endswith("--missing audio")
-    for entry in first["sounds"]:
+    for entry in first["gallery"]:
         files = [*entry["real"], *(made["file"] for made in entry["generated"])]
         assert len(entry["generated"]) == 2
         for name in files:
