@@ -142,14 +142,24 @@ class Generation:
                 finally:
                     if self._count.written:
                         note(plan, self._generator, self._device, self._count.seconds / max(self._count.items, 1))
-        failed = dict(self._count.failed)
-        for index in plan.wanted:
-            if plan.attempts[index] > plan.retries:
-                failed[index] = f"{described(plan.asked[index])}: rejected by the gate with {plan.retries + 1} seeds"
+        failed = {**self._count.failed, **self._spent(plan)}
         if failed:
             first = next(iter(failed.values()))
             raise GenerationError(f"{len(failed)} of {max(missing, len(failed))} items could not be made; the first: {first}")
         return self._count.written
+
+    def _spent(self, plan: Plan) -> dict[int, str]:
+        """Return what to say of the wanted items that were rejected with every seed."""
+        spent = [index for index in plan.wanted if plan.attempts[index] > plan.retries]
+        if not spent:
+            return {}
+        reasons = {record.get("key"): record.get("reason") for record in Log(plan.folder / REJECTED / REJECTIONS).read()}
+        seeds = f"{plan.retries + 1} seed{'s' if plan.retries else ''}"
+        last = {index: reasons.get(plan.at(index, plan.retries).key(plan.fingerprint)) for index in spent}
+        return {
+            index: f"{described(plan.asked[index])}: rejected by the gate with {seeds}, at last for {reason!r}"
+            for index, reason in last.items()
+        }
 
     def _refuse(self, plan: Plan) -> None:
         if plan.batches and self._allow is False:
