@@ -76,7 +76,7 @@ def test_the_demo_of_missing_sound_writes_sounds_and_its_configuration_runs_agai
     assert config.pop("experiment") == "demo"
     assert config["missing"] == "audio"
     second = demo.run_demo(tmp_path / "two", store=tmp_path / "elsewhere", **config)
-    for key in ("comparisons", "verdict", "sounds", "notes"):
+    for key in ("comparisons", "verdict", "gallery", "notes"):
         assert first[key] == second[key], key
     assert (tmp_path / "one" / "report.html").is_file()
 
