@@ -157,7 +157,7 @@ class Generation:
         seeds = f"{plan.retries + 1} seed{'s' if plan.retries else ''}"
         last = {index: reasons.get(plan.at(index, plan.retries).key(plan.fingerprint)) for index in spent}
         return {
-            index: f"{described(plan.asked[index])}: rejected by the gate with {seeds}, at last for {reason!r}"
+            index: f"{described(plan.asked[index])}: rejected by the gate with {seeds}; the last: {reason}"
             for index, reason in last.items()
         }
 

@@ -80,7 +80,7 @@ def test_rejected_items_are_made_with_the_next_seed_and_kept_aside(tmp_path: Pat
 
 
 def test_beyond_the_limit_an_item_has_failed(tmp_path: Path) -> None:
-    with pytest.raises(GenerationError, match="rejected by the gate with 2 seeds, at last for 'flat: one colour'"):
+    with pytest.raises(GenerationError, match="rejected by the gate with 2 seeds; the last: flat: one colour"):
         make(tmp_path, 2, Uneven(black=1, gate=Gate(retries=1)))
     assert not items(tmp_path)
 

@@ -93,6 +93,6 @@ def test_beyond_the_limit_it_is_an_error_with_a_gate_too(checked: Any, tmp_path:
     folder, flags, _ = checked
     with pytest.raises(
         GenerationError,
-        match=rf"{sum(flags)} of 8 items could not be made.*rejected by the gate with 1 seed, at last for 'unsafe",
+        match=rf"{sum(flags)} of 8 items could not be made.*rejected by the gate with 1 seed; the last: {REASON}",
     ):
         fill(Bank(tmp_path), generator(folder, gate=Gate(retries=0, flat=0)))
