@@ -1,6 +1,6 @@
 """The last block for one token, with or without prompts, for the towers of open_clip.
 
-The mathematics is ImageBind's (`gtimm.backbones.imagebind.prompts`): `[token, attention output, log-sum-exp per head]` stands for
+The mathematics is in `gtimm.backbones.prompts`: `[token, attention output, log-sum-exp per head]` stands for
 all tokens of an item, exactly. Here are open_clip's blocks in the form that it takes. Prompts stand before the tokens of the last
 block: before the class token of an image, at the beginning of a text, where the causal mask hides none of them from the end token.
 """
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gtimm.backbones.imagebind.prompts import collapse, expand, stored_size
+from gtimm.backbones.prompts import collapse, expand, stored_size
 from gtimm.core.errors import IncompatibleError
 
 CUSTOM = ("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc")
@@ -105,12 +105,12 @@ def summarise(model: nn.Module, kind: str, batch: Tensor) -> Tensor:
         handle.remove()
     tokens, mask = entering[0]
     read = torch.zeros(len(batch), dtype=torch.long, device=batch.device) if kind == "image" else _end(model, batch)
-    return collapse(cast("Any", LastBlock(block)), tokens, read, None if mask is None else mask.eq(0)[read])
+    return collapse(LastBlock(block), tokens, read, None if mask is None else mask.eq(0)[read])
 
 
 def finish(model: nn.Module, kind: str, stored: Tensor, tokens: Tensor | None) -> Tensor:
     """Summaries (n, size) and prompts (n, p, width) or None -> embeddings (n, embed_dim)."""
-    x = expand(cast("Any", LastBlock(_transformer(model, kind).resblocks[-1])), stored, tokens)
+    x = expand(LastBlock(_transformer(model, kind).resblocks[-1]), stored, tokens)
     tower = _tower(model, kind)
     out: Tensor = tower.ln_post(x) if kind == "image" else tower.ln_final(x)
     projection = tower.proj if kind == "image" else tower.text_projection

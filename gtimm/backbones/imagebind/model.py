@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gtimm.backbones.imagebind import prompts
+from gtimm.backbones import prompts
 from gtimm.backbones.imagebind.config import BRANCH_OF, AudioConfig, ImageBindConfig, Kind, TextConfig, VisionConfig
 from gtimm.backbones.imagebind.layers import LAYER_NORM_EPS, Trunk
 

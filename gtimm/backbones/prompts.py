@@ -1,4 +1,4 @@
-"""The last block for one token, with or without prompts, from a stored summary of the attention.
+"""The last block for one token, with or without prompts, from a stored summary of the attention: what `last_block` features are.
 
 Prompts that enter only the last block meet frozen tokens, and only one token's output is read. Its softmax over
 frozen tokens and prompts together is the average of the two separate softmaxes, weighted by their partition functions:
@@ -9,10 +9,47 @@ so `[token, A_f, L_f]`, 2 x width + heads floats, stands for all the tokens of a
 before the tokens, so a causal mask hides none of them; they get no position embedding and their own output is unused.
 """
 
+from __future__ import annotations
+
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from gtimm.backbones.imagebind.layers import Block
+
+class Attention(Protocol):
+    """Multi-head self-attention, part by part."""
+
+    heads: int
+
+    def query(self, x: Tensor) -> Tensor:
+        """(n, t, width) -> (n, heads, t, width / heads)."""
+        ...
+
+    def key_value(self, x: Tensor, with_bias: bool = True) -> tuple[Tensor, Tensor]:
+        """(n, t, width) -> keys and values, each (n, heads, t, width / heads); `with_bias` adds a learnt key where there is one."""
+        ...
+
+    def merge(self, attended: Tensor) -> Tensor:
+        """(n, heads, t, width / heads) -> (n, t, width), through the output projection."""
+        ...
+
+
+class Block(Protocol):
+    """A pre-norm transformer block, part by part."""
+
+    @property
+    def attn(self) -> Attention:
+        """Its attention."""
+        ...
+
+    def norm_1(self, x: Tensor, /) -> Tensor:
+        """(..., width) -> (..., width), the norm before the attention."""
+        ...
+
+    def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Residual, then the MLP: the part that does not look at other tokens."""
+        ...
 
 
 def stored_size(width: int, heads: int) -> int:
