@@ -42,8 +42,9 @@ class Job:
         generator: what makes it.
         folder: where the items are, or will be.
         modalities: which it fills.
-        requests: those of all plans, each once, in the order in which runs ask. Label prompts are the same for all seeds, so that
-            batches are cut as a run cuts them; of prompts that go by the mask, what a later seed adds comes after.
+        requests: those of all runs, each once, in the order in which they ask. Label prompts are the same for all seeds, so that
+            batches are cut as a run cuts them; of prompts that go by the mask, what a later seed adds comes after. A gate may judge
+            an item by the others of its plan, so with one each different plan is a job of its own.
         wanted: indices of those that some run uses.
     """
 
@@ -123,10 +124,10 @@ class Work:
     def outlook(self, job: Job, shard: Shard = (1, 1)) -> Outlook:
         """Return what is ahead of one job; nothing is made."""
         plan = self.plan(job)
-        todo = [len(_lacking(plan, batch)) for batch in plan.batches if _mine(batch, shard)]
+        todo, batches = _lacking(plan, shard), len(plan.part(shard).batches)
         there = [plan.path(i) for i in plan.wanted if plan.there(i)]
         size, measured = _size_of_one(there, plan, job.generator)
-        speed = self.bank.speed(plan, self.device) if todo else 0.0
+        speed = self.bank.speed(plan, self.device) if batches else 0.0
         return Outlook(
             generator=type(job.generator).__name__,
             modalities=tuple(job.modalities),
@@ -134,11 +135,11 @@ class Work:
             classes=len({plan.requests[i].label for i in plan.wanted} - {""}),
             wanted=len(plan.wanted),
             there=len(there),
-            to_make=sum(todo),
-            batches=len(todo),
-            given_up=plan.missing - sum(len(_lacking(plan, batch)) for batch in plan.batches),
-            seconds=None if speed is None else speed * len(todo) * job.generator.batch_size,
-            bytes=round(size * sum(todo)),
+            to_make=len(todo),
+            batches=batches,
+            given_up=plan.missing - len(_lacking(plan)),
+            seconds=None if speed is None else speed * batches * plan.size,
+            bytes=round(size * len(todo)),
             measured=measured,
         )
 
@@ -160,15 +161,15 @@ class Work:
         if not plan.missing:
             return
         left = None if limit is None else limit - done.batches
-        before, began = _there(plan, shard, job.generator), time.monotonic()
+        ahead, before, began = len(plan.part(shard).batches), _there(plan, shard), time.monotonic()
         try:
             self.bank.make(job.generator, plan, self.engine, self.device, True, shard=shard, limit=left)
         except GenerationError as error:
             done.failed[job.folder] = _explained(error, plan, shard)
         finally:
             done.seconds += time.monotonic() - began
-            done.made += _there(self.plan(job), shard, job.generator) - before
-            done.batches += len([batch for batch in plan.batches if _mine(batch, shard)][:left])
+            done.made += _there(self.plan(job), shard) - before
+            done.batches += ahead if left is None else min(ahead, left)
 
     def plan(self, job: Job) -> Plan:
         """Return the plan of what one job lacks."""
@@ -195,15 +196,16 @@ def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
             f"There is nothing to generate: pipeline.imputer is {plain['imputer']!r} and pipeline.eval_imputer is "
             f"{plain['eval_imputer']!r}, and neither is a generator. `gtimm plugins` lists the imputers; stable-diffusion is one."
         )
-    jobs: dict[Path, Job] = {}
-    known: dict[Path, dict[str, int]] = {}
+    jobs: dict[tuple[Path, str], Job] = {}
+    known: dict[tuple[Path, str], dict[str, int]] = {}
     workspace = pipes[0].workspace
     for generator, modality, requests, used in _asked(config, data, pipes):
         plan = workspace.bank.plan(generator, requests, [])
-        job = jobs.setdefault(plan.folder, Job(generator, plan.folder))
+        which = (plan.folder, "" if generator.gate is None else str(plan.keys))
+        job = jobs.setdefault(which, Job(generator, plan.folder))
         if modality not in job.modalities:
             job.modalities.append(modality)
-        _add(job, requests, used, plan.fingerprint, known.setdefault(plan.folder, {}))
+        _add(job, requests, used, plan.fingerprint, known.setdefault(which, {}))
     if not jobs:
         raise ConfigError(
             "There is nothing to generate: no row lacks what a generator fills. Say what is missing, such as missing: {image: 0.95}."
@@ -256,21 +258,20 @@ def _add(job: Job, requests: Sequence[Request], used: list[int], fingerprint: st
     job.wanted = sorted({*job.wanted, *(places[i] for i in used)})
 
 
-def _mine(batch: Sequence[int], shard: Shard) -> bool:
-    """Return whether a batch is a shard's, as `Bank.make` has it."""
+def _wanted(plan: Plan, shard: Shard) -> list[int]:
+    """Return a shard's wanted items, as `Plan.part` has them."""
     part, parts = shard
-    return batch[0] // len(batch) % parts == part - 1
+    return [i for i in plan.wanted if i // plan.size % parts == part - 1]
 
 
-def _there(plan: Plan, shard: Shard, generator: Generator) -> int:
+def _there(plan: Plan, shard: Shard) -> int:
     """Return how many of a shard's wanted items are there."""
-    part, parts = shard
-    return sum(plan.there(i) for i in plan.wanted if i // generator.batch_size % parts == part - 1)
+    return sum(plan.there(i) for i in _wanted(plan, shard))
 
 
-def _lacking(plan: Plan, batch: Sequence[int]) -> set[int]:
-    """Return the wanted items of a batch that are not there."""
-    return {i for i in batch if i in plan.chosen and not plan.there(i)}
+def _lacking(plan: Plan, shard: Shard = (1, 1)) -> list[int]:
+    """Return a shard's wanted items that are still to be made."""
+    return [i for i in _wanted(plan, shard) if plan.attempts[i] <= plan.retries and not plan.there(i)]
 
 
 def _size_of_one(there: list[Path], plan: Plan, generator: Generator) -> tuple[float, bool]:
@@ -286,7 +287,7 @@ def _size_of_one(there: list[Path], plan: Plan, generator: Generator) -> tuple[f
 
 def _explained(error: GenerationError, plan: Plan, shard: Shard) -> str:
     """Return how many of a shard's items could not be made and why, as the bank's log of failures has it; else the error's text."""
-    lacking = {plan.name(i) for batch in plan.batches if _mine(batch, shard) for i in _lacking(plan, batch)}
+    lacking = {plan.name(i) for i in _lacking(plan, shard)}
     log = Log(plan.folder / FAILURES)
     last = {record["file_name"]: str(record.get("reason")) for record in log.read() if record["file_name"] in lacking}
     if not last:

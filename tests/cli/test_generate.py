@@ -71,15 +71,17 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, home: Path)
 
 
 def test_measuring_makes_one_batch_and_keeps_it(tmp_path: Path) -> None:
-    config = write(tmp_path, TINY)
+    config = write(tmp_path, TOY)
     done = call(config, "--dry-run", "--measure")
     assert done.exit_code == 0, done.output
-    assert "10 items made" in done.output
-    assert "20 are left" in done.output
+    assert "4 items made" in done.output
+    assert "26 are left" in done.output
     (job,) = plain(config, "--dry-run")["jobs"]
-    assert (job["there"], job["to_make"], job["bytes_measured"]) == (10, 20, True)
+    assert (job["there"], job["to_make"], job["bytes_measured"]) == (4, 26, True)
     assert job["seconds"] > 0
-    assert len(items(Path(job["folder"]))) == 10
+    assert len(items(Path(job["folder"]))) == 4
+    assert calls["made"] == 4
+    assert isinstance(call(config, "--measure").exception, ConfigError)
 
 
 @pytest.mark.parametrize("imputer", [TINY, REAL])
@@ -87,9 +89,8 @@ def test_a_run_uses_what_was_generated_and_shards_together_equal_one_run(tmp_pat
     config = write(tmp_path, imputer)
     for shard in ("2/2", "1/2"):
         assert call(config, "--shard", shard, "--store", tmp_path / "shards").exit_code == 0
-    assert call(config, "--store", tmp_path / "whole").exit_code == 0
-    assert run_config(config, tmp_path / "alone", store=tmp_path / "run")["counters"]["generated"] > 0
-    assert items(tmp_path / "whole") == items(tmp_path / "shards") == items(tmp_path / "run")
+    assert run_config(config, tmp_path / "alone", store=tmp_path / "run")["counters"]["generated"] > 10
+    assert items(tmp_path / "shards") == items(tmp_path / "run")
     assert run_config(config, tmp_path / "out", store=tmp_path / "shards")["counters"]["generated"] == 0
 
 

@@ -169,6 +169,15 @@ def test_what_a_gate_turned_down_for_good_is_no_more_work() -> None:
     assert calls["made"] == 12  # three batches of four, the last one padded
 
 
+def test_with_a_gate_every_plan_is_a_job_of_its_own() -> None:
+    gate = Gate(flat=0)
+    assert len(plan({"name": "toy-generator", "gate": gate}, seeds=3).jobs) == 1
+    work = plan({"name": "toy-by-caption", "gate": gate}, seeds=3)
+    assert len(work.jobs) == 3
+    assert not fill(work).failed
+    assert [work.outlook(job).to_make for job in work.jobs] == [0, 0, 0]
+
+
 def test_a_run_finds_everything(tmp_path: Path) -> None:
     rows = ["caption,vision,kind"]
     rows += [f"text {i},,{'ab'[i % 2]}" for i in range(40)]
