@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class TrainOptions(BaseModel):
 
 @dataclass
 class Run:
-    """One head to train."""
+    """One head to train; `encoders` is handed to `Fusion.build`: what finishes stored features, by modality."""
 
     fusion: Fusion
     classes: int
@@ -61,6 +61,7 @@ class Run:
     val: Split | None
     options: TrainOptions
     seed: int
+    encoders: Any = None
     head: Head | None = None
     history: list[float] | None = None
     best_epoch: int = 0
@@ -73,7 +74,9 @@ class Run:
     def signature(self) -> tuple[object, ...]:
         """Runs with one signature train as one problem."""
         val = len(self.val) if self.val is not None else -1
-        return (type(self.fusion), repr(self.fusion), tuple(self.sizes.items()), self.classes, len(self.train), val, self.options)
+        encoders = tuple((m, id(encoder)) for m, encoder in dict(self.encoders or {}).items())
+        sizes = tuple(self.sizes.items())
+        return (type(self.fusion), repr(self.fusion), sizes, self.classes, len(self.train), val, self.options, encoders)
 
 
 def train(runs: Sequence[Run]) -> None:
@@ -115,7 +118,7 @@ def _chunks(group: list[Run]) -> Iterator[list[Run]]:
 
 def _build(run: Run) -> Head:
     with torch_seeded(run.seed, "weights"):
-        return run.fusion.build(run.sizes, run.classes, None)
+        return run.fusion.build(run.sizes, run.classes, run.encoders)
 
 
 def _train_stack(runs: list[Run]) -> None:
