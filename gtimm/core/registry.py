@@ -23,7 +23,7 @@ BASES = {
     "backbones": "gtimm.core.backbone:Backbone",
     "fusion": "gtimm.core.fusion:Fusion",
     "prompts": "gtimm.core.prompts:Prompts",
-    "balance": "gtimm.core.plugin:Plugin",
+    "balance": "gtimm.core.balance:Balance",
     "datasets": "gtimm.core.dataset:DatasetLoader",
     "engines": "gtimm.core.engine:Engine",
 }

@@ -1,0 +1,1 @@
+"""Balancing: ways to keep one modality from outrunning the others in training."""
