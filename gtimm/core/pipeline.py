@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from gtimm.core.by_modality import ByModality
+from gtimm.core.checks import check_form, check_holes, check_strategies, chosen, hides, warn_of_absent
 from gtimm.core.dataset import Column, MultimodalDataset
-from gtimm.core.errors import ConfigError, DataError, GtimmError, IncompatibleError, LabelLeakError, did_you_mean
-from gtimm.core.missing import Missing, refuse_holes
+from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
+from gtimm.core.missing import Missing
 from gtimm.core.options import EmbedOptions
 from gtimm.core.registry import registry
 from gtimm.core.workspace import open_workspace
@@ -124,7 +124,8 @@ class Pipeline:
         self.prior: NDArray[np.float32] = np.zeros(0, np.float32)
         self._head: Head | None = None
         self._states: dict[str, State] = {}
-        self._check()
+        check_strategies(self)
+        self.train_options  # noqa: B018 - validates
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **options: Any) -> Pipeline:
@@ -194,7 +195,9 @@ class Pipeline:
         judges = {m: self.eval_imputers.get(m) for m in modalities}
         states = {m: filler.fit(i, data, m) for m, i in imputers.items() if i is not None and not data.present(m).all()}
         self._states = {m: filler.fit(i, data, m) for m, i in judges.items() if i is not None}
-        hidden = {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()} if self._hides() else {}
+        hidden = (
+            {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()} if hides(self.fusion) else {}
+        )
         split = filler.split(data, imputers, states, "train", hidden)
         judged = None
         if val is not None:
@@ -219,11 +222,11 @@ class Pipeline:
             data = data.with_missing(Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True), self.seed)
         self._head = None  # of other classes and modalities, should this fail half-way
         self.classes, self.columns, self.multilabel = data.classes, data.columns, data.multilabel
-        modalities = self._chosen(data)
+        modalities = chosen(self, data)
         self.kinds = {m: data.kind(m) for m in modalities}
         if val is not None:
             self.check_evaluation(val)
-        _warn_of_absent(data)
+        warn_of_absent(data)
         if self.rows == "complete":
             complete = np.logical_and.reduce([data.present(m) for m in modalities])
             if not complete.any():
@@ -233,18 +236,13 @@ class Pipeline:
             data = data.subset(complete)
         self.fusion.check(modalities)
         self.workspace  # noqa: B018 - refuses a device that is not there
-        self._refuse_holes(data, self.imputers)
+        check_holes(self, data, self.imputers)
         return data
 
     def check_evaluation(self, data: MultimodalDataset) -> None:
         """Raise what `evaluate` would refuse of a data set, before anything is embedded."""
-        self._same_form(data)
-        self._refuse_holes(data, self.eval_imputers)
-
-    def _refuse_holes(self, data: MultimodalDataset, imputers: ByModality[Imputer]) -> None:
-        for m in self.kinds:
-            if imputers.get(m) is None and not self.fusion.capabilities().accepts_absent:
-                refuse_holes(m, int((~data.present(m)).sum()))
+        check_form(self, data)
+        check_holes(self, data, self.eval_imputers)
 
     def adopt(self, run: Run) -> Pipeline:
         """Take the head of a trained run; with `calibrate` its temperature is fitted here."""
@@ -319,7 +317,7 @@ class Pipeline:
         if self._head is None:
             self.predictor()
         found = data if isinstance(data, MultimodalDataset) else self._read(data, root)
-        self._same_form(found)
+        check_form(self, found)
         before = dict(self.workspace.counters)
         result = predictions(self, found)
         self._count(before)
@@ -376,53 +374,6 @@ class Pipeline:
         """The store folder in use: bank, feature stores, counters."""
         return open_workspace(self.store, self.device, self.embed_options)
 
-    def _hides(self) -> bool:
-        """Return whether the fusion hides values in training."""
-        from gtimm.core.fusion import Fusion
-
-        return type(self.fusion).hide is not Fusion.hide
-
-    def _check(self) -> None:
-        name = type(self.fusion).__name__
-        for imputer in self.eval_imputers:
-            if imputer.needs_label():
-                raise LabelLeakError(
-                    f"{type(imputer).__name__} fills by label, and evaluation labels must stay unknown. Use it as imputer=, and for "
-                    "eval_imputer= one that needs no label, such as 'zero' or 'mean'."
-                )
-        for imputer in [*self.imputers, *self.eval_imputers]:
-            if self.depth not in imputer.serves():
-                raise IncompatibleError(
-                    f"{name} needs {self.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}."
-                )
-        if self._hides() and self.eval_imputers.leaves_some and not self.fusion.capabilities().accepts_absent:
-            raise IncompatibleError(
-                f"{name} hides values in training, and with eval_imputer=None nothing takes their place. Give an eval_imputer such as "
-                "'zero', or a base that accepts absent modalities, such as 'score'."
-            )
-        for backbone in self.backbones:
-            if self.depth not in backbone.info.depths:
-                raise IncompatibleError(
-                    f"{name} needs {self.depth!r} features, and {type(backbone).__name__} gives only {backbone.info.depths}."
-                )
-        self.train_options  # noqa: B018 - validates
-
-    def _chosen(self, data: MultimodalDataset) -> tuple[str, ...]:
-        for name in [*(self.modalities or ()), *self.backbones.named, *self.imputers.named, *self.eval_imputers.named]:
-            data.kind(name)
-        chosen = self.modalities or data.modalities
-        for m in chosen:
-            self.backbones.require(m).check_kind(data.kind(m))
-            for option, found in {"imputer": self.imputers, "eval_imputer": self.eval_imputers}.items():
-                imputer = found.get(m)
-                needed = option == "eval_imputer" or not data.present(m).all()
-                if imputer is not None and imputer.info.kinds and data.kind(m) not in imputer.info.kinds and needed:
-                    raise IncompatibleError(
-                        f"{type(imputer).__name__} fills {', '.join(imputer.info.kinds)}, but {m!r} ({data.kind(m)}) may have holes "
-                        f"too. Give imputers by modality, such as {option}={{..., {m!r}: 'zero'}}."
-                    )
-        return chosen
-
     def filler(self) -> Filler:
         """Return what makes splits of data for this pipeline."""
         from gtimm.core.filling import Filler
@@ -431,18 +382,6 @@ class Pipeline:
         return Filler(
             self.workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent
         )
-
-    def _same_form(self, data: MultimodalDataset) -> None:
-        for m, kind in self.kinds.items():
-            if m not in data.modalities or data.kind(m) != kind:
-                raise DataError(f"The model was trained with {m!r} ({kind}); {data.name!r} has {', '.join(data.modalities)}.")
-        if data.labels is not None and data.multilabel != self.multilabel:
-            forms = ("one class a row", "sets of classes")
-            raise DataError(f"The model was trained with {forms[self.multilabel]}; {data.name!r} has {forms[data.multilabel]}.")
-        if data.labels is not None and data.classes != self.classes:
-            raise DataError(
-                f"The classes of {data.name!r} differ from those of training. Pass classes= when making it, in the order of training."
-            )
 
     def _read(self, frame: DataFrame, root: str | PathLike[str] | None) -> MultimodalDataset:
         known = self.columns.get("modalities", {})
@@ -453,17 +392,3 @@ class Pipeline:
         after = self.workspace.counters
         for name, value in before.items():
             self.counters[name] += after[name] - value
-
-
-def _warn_of_absent(data: MultimodalDataset) -> None:
-    """Warn of classes that no training row has: a model predicts them by chance only."""
-    labels = cast("Labels", data.labels)
-    there = labels.any(0) if data.multilabel else np.isin(np.arange(len(data.classes)), labels)
-    if not there.all():
-        names = [name for name, found in zip(data.classes, there, strict=True) if not found]
-        warnings.warn(
-            f"No training row of {data.name!r} is of class {', '.join(map(repr, names[:5]))}{', ...' if names[5:] else ''} "
-            f"({len(names)} of {len(data.classes)} classes): they cannot be learnt.",
-            RuntimeWarning,
-            stacklevel=3,
-        )

@@ -62,7 +62,7 @@ def test_a_run_folder_has_everything_and_says_what_was_run(tmp_path: Path) -> No
     assert (row["method"], row["budget"], row["mechanism"]) == ("gti-mm", 3, "random")
     assert (row["missing_train"], row["missing_test"], row["seeds"]) == ({"image": 0.5}, {"image": 0.5}, 2)
     assert row["ci_low"] <= row["mean"] <= row["ci_high"]
-    assert {r["metric"] for r in results["rows"]} == {"accuracy", "macro_f1", "top3_accuracy"}
+    assert {r["metric"] for r in results["rows"]} == {"accuracy", "macro_f1", "top3_accuracy", "ece"}
     assert results["counters"]["generated"] == 6
     saved = json.loads((tmp_path / "out" / "results.json").read_text())
     assert saved["schema_version"] == 1
