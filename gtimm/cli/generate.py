@@ -155,6 +155,9 @@ def _print_space(console: Console, work: Work, ahead: Sequence[Outlook]) -> None
 
 
 def _print_done(console: Console, done: Done, left: int) -> None:
+    if not done.made and not left and not done.failed:
+        console.print("Everything is there.")
+        return
     rate = f" in {done.seconds:,.1f} s, {done.made / max(done.seconds, 1e-9):,.1f}/s" if done.made else ""
     rest = f"; {left:,} are left" if left else ""
     console.print(f"{done.made:,} items made{rate}{rest}")

@@ -26,7 +26,7 @@ TOY = "{name: toy-generator}"
 def write(folder: Path, imputer: str, more: str = "", seeds: int = 2) -> Path:
     path = folder / "experiment.yaml"
     path.write_text(
-        "data: digits\nmissing: {image: 0.9}\n"
+        "data: digits-uci\nmissing: {image: 0.9}\n"
         f"pipeline: {{backbone: {{audio: imagebind-tiny, image: toy}}, imputer: {{image: {imputer}}}, device: cpu, "
         f"modalities: [image], train: {{epochs: 1}}}}\nseeds: {seeds}\n{more}"
     )
@@ -138,6 +138,7 @@ def test_above_an_hour_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert calls["made"] == 4
     assert call(config, "--yes").exit_code == 0
     assert plain(config)["made"] == 0
+    assert "Everything is there" in call(config).output
     assert calls["made"] >= 30
 
 
