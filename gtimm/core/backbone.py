@@ -27,8 +27,16 @@ class Encoder(Protocol):
 class PromptEncoder(Encoder, Protocol):
     """An encoder with `"last_block"` in its `info.depths`."""
 
+    def width(self, kind: str) -> int:
+        """Return the length of a prompt token: the width of the kind's last block."""
+        ...
+
     def finish(self, kind: str, stored: Tensor, tokens: Tensor | None) -> Tensor:
-        """Run the last block on stored `last_block` features (n, size) with prompt tokens (n, p, width): (n, dim)."""
+        """Run the last block on stored `last_block` features (n, size) with prompt tokens (n, p, width) or None: (n, dim).
+
+        Differentiable in the tokens, and pure: nothing is changed in place, and no branch depends on values, so that the heads of
+        many runs go through as one (`torch.func.vmap`).
+        """
         ...
 
 

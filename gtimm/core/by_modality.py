@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gtimm.core.errors import ConfigError
@@ -46,6 +46,10 @@ class ByModality(Generic[T]):
     def get(self, modality: str) -> T | None:
         """Return a modality's strategy, or `None`."""
         return self._found.get(modality, self._found.get(None))
+
+    def change(self, how: Callable[[T], T]) -> None:
+        """Put `how(strategy)` in the place of each strategy."""
+        self._found = {m: None if one is None else how(one) for m, one in self._found.items()}
 
     def require(self, modality: str) -> T:
         """Return a modality's strategy; raises `ConfigError` where there is none."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from gtimm.core.backbone import PromptEncoder
+from gtimm.core.errors import PluginError
 from gtimm.core.plugin import Info, Plugin
 from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.backbone import Backbone
+    from gtimm.core.workspace import Workspace
 
 
 class Head(nn.Module, ABC):
@@ -65,6 +69,54 @@ def alone(
     return {m: value if m in kept else torch.zeros_like(value) for m, value in x.items()}, filled & columns, observed & columns
 
 
+@dataclass(frozen=True)
+class Finisher:
+    """What turns one modality's stored `last_block` features into embeddings: its backbone's last block and output.
+
+    The encoder is frozen and shared. Held by a head it is neither among its parameters nor saved or copied with it.
+
+    Attributes:
+        encoder: loaded, on `device`.
+        kind: of the modality.
+        width: length of a prompt token.
+        dim: length of an embedding.
+        device: where the encoder computes; features and tokens may be elsewhere, and embeddings return to the features' place.
+    """
+
+    encoder: PromptEncoder
+    kind: str
+    width: int
+    dim: int
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, backbone: Backbone, kind: str, workspace: Workspace) -> Finisher:
+        """Return a backbone's, with the workspace's loaded encoder.
+
+        Raises:
+            PluginError: the backbone says that it gives `last_block` features, and its encoder cannot finish them.
+        """
+        encoder = workspace.encoder(backbone)
+        if not isinstance(encoder, PromptEncoder):
+            raise PluginError(
+                f"{type(backbone).__name__} lists 'last_block' in info.depths, and its encoder lacks `finish` or `width`. Write both "
+                "(gtimm.core.backbone.PromptEncoder), or take 'last_block' out of the depths."
+            )
+        return cls(encoder, kind, encoder.width(kind), backbone.size(kind), workspace.device)
+
+    def finish(self, stored: Tensor, tokens: Tensor | None) -> Tensor:
+        """Stored features (n, size) and prompt tokens (n, p, width) or None -> embeddings (n, dim); differentiable in the tokens."""
+        found = None if tokens is None else tokens.to(self.device)
+        return self.encoder.finish(self.kind, stored.to(self.device), found).to(stored.device)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Finisher:
+        return self
+
+
+Finishers = Mapping[str, Finisher]
+"""By modality."""
+
+
 class Fusion(Plugin, ABC):
     """A recipe for heads. Write `build`; `hide` only for modality dropout.
 
@@ -105,8 +157,14 @@ class Fusion(Plugin, ABC):
         return None
 
     @abstractmethod
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
-        """Return a new head for modalities of these feature lengths; its initial weights come from torch's generator."""
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
+        """Return a new head; its initial weights come from torch's generator.
+
+        Args:
+            sizes: modality to feature length, at the fusion's depth (`info.depths`).
+            classes: number of classes.
+            encoder: at depth `"last_block"`, modality to what finishes its stored features; `None` at depth `"pooled"`.
+        """
 
 
 def matched(spec: Any, missing_test: Mapping[str, float]) -> Any:

@@ -77,6 +77,10 @@ class Imputer(Plugin, ABC):
         """Return the feature depths that this imputer's items can have, with these options."""
         return self.info.depths
 
+    def for_depth(self, depth: Depth) -> Imputer:
+        """Return this imputer with options that were left open set for a feature depth; by default none are."""
+        return self
+
     @abstractmethod
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return the candidates of every row of the view for the target modality. Deterministic, and cheap: plan, don't make."""

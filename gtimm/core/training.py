@@ -74,7 +74,7 @@ class Run:
     def signature(self) -> tuple[object, ...]:
         """Runs with one signature train as one problem."""
         val = len(self.val) if self.val is not None else -1
-        encoders = tuple((m, id(encoder)) for m, encoder in dict(self.encoders or {}).items())
+        encoders = tuple(dict(self.encoders or {}).items())
         sizes = tuple(self.sizes.items())
         return (type(self.fusion), repr(self.fusion), sizes, self.classes, len(self.train), val, self.options, encoders)
 

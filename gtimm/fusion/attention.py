@@ -13,7 +13,7 @@ from gtimm.core.plugin import Info
 from gtimm.fusion.parts import Projections, own, present, share
 
 if TYPE_CHECKING:
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.fusion import Finishers
 
 
 class AttentionFusion(Fusion):
@@ -40,7 +40,7 @@ class AttentionFusion(Fusion):
             raise ValueError(f"heads must divide width; {self.heads} does not divide {self.width}")
         return self
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the head with one projection a modality."""
         return _Attention(sizes, classes, self.width, self.heads)
 

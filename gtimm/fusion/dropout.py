@@ -16,7 +16,7 @@ from gtimm.core.registry import registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.fusion import Finishers
 
 
 _UNKNOWN = (
@@ -67,7 +67,7 @@ class DropoutFusion(Fusion):
         return self._inner().capabilities()
 
     def check(self, modalities: tuple[str, ...]) -> None:
-        """Raise `ConfigError` for a rate of a modality that is not there, and for `"match"`, which only the test set can tell."""
+        """Raise `ConfigError` for a rate of an unknown modality, for `"match"`, which only the test set can tell, and as the base does."""
         if self.rate == "match":
             raise ConfigError(_UNKNOWN)
         for name in [*(self.rate if isinstance(self.rate, dict) else ()), *(self.modalities or ())]:
@@ -75,6 +75,7 @@ class DropoutFusion(Fusion):
                 raise ConfigError(
                     f"dropout names the modality {name!r}; the data has {', '.join(modalities)}.{did_you_mean(name, modalities)}"
                 )
+        self._inner().check(modalities)
 
     def matched(self, missing_test: Mapping[str, float]) -> DropoutFusion:
         """Return this fusion with `rate="match"` replaced by the missing ratio at test of each modality.
@@ -106,7 +107,7 @@ class DropoutFusion(Fusion):
         """Return where u (n, modalities) falls below the rate."""
         return u < torch.tensor(self.rates(modalities))
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the inner fusion's head."""
         return self._inner().build(sizes, classes, encoder)
 

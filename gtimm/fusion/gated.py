@@ -13,7 +13,7 @@ from gtimm.core.plugin import Info
 from gtimm.fusion.parts import only, own, present, share
 
 if TYPE_CHECKING:
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.fusion import Finishers
 
 
 class GatedFusion(Fusion):
@@ -37,7 +37,7 @@ class GatedFusion(Fusion):
     width: int = Field(default=256, ge=1)
     gate: Literal["softmax", "sigmoid"] = "softmax"
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the head; its gates read the sum of `sizes` values."""
         return _Gated(sizes, classes, self.width, tied=self.gate == "softmax")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gtimm.core.fusion import Fusion, Head
 
 if TYPE_CHECKING:
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.fusion import Finishers
 
 
 class LateFusion(Fusion):
@@ -26,7 +26,7 @@ class LateFusion(Fusion):
 
     hidden: int = Field(default=0, ge=0)
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the head; its input is the sum of `sizes`."""
         return _Late(sizes, classes, self.hidden)
 

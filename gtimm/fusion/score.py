@@ -12,7 +12,7 @@ from gtimm.core.plugin import Info
 from gtimm.fusion.parts import only, own, present
 
 if TYPE_CHECKING:
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.fusion import Finishers
 
 
 class ScoreFusion(Fusion):
@@ -23,7 +23,7 @@ class ScoreFusion(Fusion):
 
     info: ClassVar[Info] = Info(accepts_absent=True)
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the head with one linear layer a modality."""
         return _Score(sizes, classes)
 

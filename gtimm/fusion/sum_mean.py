@@ -12,7 +12,7 @@ from gtimm.core.plugin import Info
 from gtimm.fusion.parts import Projections, own, present
 
 if TYPE_CHECKING:
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.fusion import Finishers
 
 
 class SumFusion(Fusion):
@@ -28,7 +28,7 @@ class SumFusion(Fusion):
 
     width: int = Field(default=256, ge=1)
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the head with one projection a modality."""
         return _Pooled(sizes, classes, self.width, mean=False)
 
@@ -47,7 +47,7 @@ class MeanFusion(Fusion):
 
     width: int = Field(default=256, ge=1)
 
-    def build(self, sizes: dict[str, int], classes: int, encoder: Encoder | None) -> Head:
+    def build(self, sizes: dict[str, int], classes: int, encoder: Finishers | None) -> Head:
         """Return the head with one projection a modality."""
         return _Pooled(sizes, classes, self.width, mean=True)
 

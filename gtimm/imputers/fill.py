@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from gtimm.core.errors import IncompatibleError
 from gtimm.core.imputer import Imputer
+from gtimm.core.media import empty_payload
 from gtimm.core.plugin import Depth, Info
 from gtimm.core.pool import Features, Payloads, Pool
 
 if TYPE_CHECKING:
     from gtimm.core.imputer import State, View
 
-SILENCE_RATE = 16_000
-
-
-def empty_payload(kind: str) -> Any:
-    """Return the payload that says nothing: a black image (32, 32, 3), a second of silence at 16 kHz, an empty text.
-
-    Raises:
-        IncompatibleError: the kind has none.
-    """
-    if kind == "image":
-        return np.zeros((32, 32, 3), np.uint8)
-    if kind == "audio":
-        return np.zeros(SILENCE_RATE, np.float32), SILENCE_RATE
-    if kind == "text":
-        return ""
-    raise IncompatibleError(f"There is no empty payload of kind {kind!r}; use zero with level='embedding'.")
-
 
 class ZeroFill(Imputer):
     """Zeros (section 6.2, "zero-filling imputation"); the paper leaves open at which level.
 
     Attributes:
-        level: `"embedding"` puts a zero vector; `"payload"` a black image, silence or an empty text through the backbone.
+        level: `"embedding"` puts a zero vector; `"payload"` a black image, silence or an empty text through the backbone. Left out
+            beside a fusion of `last_block` features it is `"payload"`: there a zero vector stands for nothing.
     """
 
     info: ClassVar[Info] = Info(items="feature", depths=("pooled", "last_block"))
@@ -46,6 +30,10 @@ class ZeroFill(Imputer):
     def serves(self) -> tuple[Depth, ...]:
         """Return every depth at payload level, and pooled embeddings only at embedding level."""
         return self.info.depths if self.level == "payload" else ("pooled",)
+
+    def for_depth(self, depth: Depth) -> ZeroFill:
+        """Return the level that serves the depth, unless one was chosen."""
+        return self if "level" in self.model_fields_set or depth in self.serves() else type(self)(level="payload")
 
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return one item for every row."""

@@ -142,6 +142,12 @@ class ClipEncoder:
             encode = self.model.encode_image if kind == "image" else self.model.encode_text
             return self._scaled(encode(batch))  # type: ignore[operator]
 
+    def width(self, kind: str) -> int:
+        """Length of a prompt token."""
+        from gtimm.backbones.clip.prompts import tower_width
+
+        return tower_width(self._source.config, still_kind(kind))
+
     def finish(self, kind: str, stored: Tensor, tokens: Tensor | None) -> Tensor:
         """The last block with prompts: (n, size) and (n, p, width) or None -> (n, embed_dim)."""
         from gtimm.backbones.clip import prompts

@@ -32,9 +32,14 @@ def last_block_size(config: Mapping[str, Any], kind: str) -> int:
             f"This CLIP model gives no 'last_block' features of kind {kind!r}: {reason}. Use a fusion of pooled embeddings, such as "
             "'late', or a model with a standard transformer, such as ViT-B-32."
         )
-    width = int(tower.get("width", 768 if kind == "image" else 512))
+    width = tower_width(config, kind)
     heads = width // int(tower.get("head_width", 64)) if kind == "image" else int(tower.get("heads", 8))
     return stored_size(width, heads)
+
+
+def tower_width(config: Mapping[str, Any], kind: str) -> int:
+    """Width of a kind's tower, from a model's configuration; left out, it is open_clip's default."""
+    return int(config["vision_cfg"].get("width", 768) if kind == "image" else config["text_cfg"].get("width", 512))
 
 
 def _obstacle(config: Mapping[str, Any], tower: Mapping[str, Any], kind: str) -> str | None:

@@ -152,6 +152,10 @@ class ImageBindEncoder:
             stored = self.model.summarise(cast("Kind", still_kind(kind)), batch)
             return stored if depth == "last_block" else self.finish(kind, stored, None)
 
+    def width(self, kind: str) -> int:
+        """Length of a prompt token."""
+        return self.model.config.trunk(cast("Kind", still_kind(kind))).embed_dim
+
     def finish(self, kind: str, stored: Tensor, tokens: Tensor | None) -> Tensor:
         """The last block with prompts: (n, size) and (n, p, width) or None -> (n, out_embed_dim)."""
         import torch.nn.functional as F

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gtimm.core.media.audio import MAX_SECONDS, load_audio
+from gtimm.core.media.empty import empty_payload
 from gtimm.core.media.image import MAX_PIXELS, load_image
 from gtimm.core.media.keys import payload_key
 from gtimm.core.media.sources import Payload, check_path, describe
@@ -15,6 +16,7 @@ __all__ = [
     "Payload",
     "check_path",
     "describe",
+    "empty_payload",
     "load_audio",
     "load_frame",
     "load_frames",

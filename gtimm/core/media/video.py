@@ -29,8 +29,8 @@ def still_kind(kind: str) -> str:
 
 
 def load_still(kind: str, payload: Payload) -> Image:
-    """Return the picture that stands for a payload of kind `"image"` or `"video"` (its middle frame), RGB."""
-    return load_frame(payload) if kind == "video" else load_image(payload)
+    """Return the picture that stands for a payload of kind `"image"` or `"video"` (its middle frame, or an array, which is one), RGB."""
+    return load_frame(payload) if kind == "video" and not isinstance(payload, np.ndarray) else load_image(payload)
 
 
 def load_frame(payload: Payload, at: float | None = None) -> Image:
