@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gtimm.core.errors import ConfigError
+from gtimm.core.plugin import Plugin
 
 if TYPE_CHECKING:
     from gtimm.core.backbone import Backbone
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 Spec = str | dict[str, Any]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Options(Plugin):
     @field_validator("backbone", check_fields=False)
     @classmethod
     def _known_backbone(cls, backbone: Spec) -> Spec:
@@ -106,6 +105,11 @@ class Gate(_Options):
         silence: sounds whose root mean square (0..1) is below this are rejected.
         agreement: zero-shot agreement with the class; `None` is no check. Prompts by row know no class: refused.
         duplicates: near-duplicates within a class; `None` is no check.
+
+    Example:
+        >>> gate = Gate(agreement={"backbone": "imagebind-tiny", "top": 3}, duplicates={"hamming": 4})
+        >>> gate.options()["duplicates"]
+        {'hamming': 4}
     """
 
     retries: int = Field(default=3, ge=0)

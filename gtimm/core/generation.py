@@ -132,7 +132,7 @@ class Generation:
         missing, gate = plan.missing, self._generator.gate
         if plan.folder.is_dir():
             mend(plan, self._generator)
-        plan = plan.part(self._shard)
+        plan = self._mine(plan)
         self._refuse(plan)
         if plan.batches or (gate is not None and gate.duplicates is not None and plan.folder.is_dir()):
             with Staging(plan.folder) as staging:
@@ -197,9 +197,12 @@ class Generation:
     def _again(self, plan: Plan) -> Plan:
         if self._judge is not None:
             _, self._searches = self._rejections.read(plan.folder)
-        plan = self._bank.plan(self._generator, plan.asked, plan.wanted).part(self._shard)
+        plan = self._mine(self._bank.plan(self._generator, plan.asked, plan.wanted))
         self._refuse(plan)
         return plan
+
+    def _mine(self, plan: Plan) -> Plan:
+        return plan if self._shard == (1, 1) else plan.part(self._shard)
 
     def _settle(self, plan: Plan) -> bool:
         """Reject duplicates when everything else is there; returns whether there is nothing more to do."""

@@ -63,7 +63,9 @@ class Judge:
             indices: of the requests.
             contents: the items as the files' bytes.
         """
-        kind = plan.requests[indices[0]].kind if indices else ""
+        if not indices:
+            return []
+        kind = plan.requests[indices[0]].kind
         found = [self._image(content) if kind == "image" else self._sound(content) for content in contents]
         fine = [place for place, (reason, _) in enumerate(found) if reason is None]
         if fine and self._gate.agreement is not None:

@@ -179,3 +179,11 @@ def test_hashes_are_for_images_and_something_must_be_asked_for(tmp_path: Path) -
         Motifs(gate={"duplicates": {}})
     with pytest.raises(ConfigError, match=r"Unknown name 'clop'.*Did you mean 'clip'"):
         Motifs(gate={"duplicates": {"cosine": 0.9, "backbone": "clop"}})
+
+
+def test_a_batch_of_which_nothing_is_left_to_embed_is_no_obstacle(tmp_path: Path) -> None:
+    gate = Gate(retries=1, duplicates={"cosine": 0.99, "backbone": "toy"})
+    with pytest.raises(GenerationError, match="rejected by the gate with 2 seeds; the last: unsafe: withheld"):
+        make(tmp_path / "unsafe", 2, Motifs(unsafe=1, gate=gate))
+    with pytest.raises(GenerationError, match="the last: flat: one colour"):
+        make(tmp_path / "black", 2, Motifs(unsafe=10**9, black=1, gate=gate))

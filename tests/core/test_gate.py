@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,11 @@ def test_encoders_are_loaded_once_a_run_and_only_when_needed(tmp_path: Path) -> 
     assert calls["opened"] == 1
 
 
+def test_a_gate_comes_back_from_a_configuration_as_it_was() -> None:
+    generator = Letters(gate=Gate(retries=2, agreement=TINY, duplicates={"hamming": 3, "cosine": 0.9}))
+    assert Letters(**json.loads(json.dumps(generator.options()))) == generator
+
+
 def test_other_classes_or_another_gate_are_another_bank(tmp_path: Path) -> None:
     bank, plain = Bank(tmp_path), Letters()
     judged = Letters(gate=Gate(agreement=TINY))
@@ -274,7 +280,11 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_made(tmp_path: Path
         ({"agreement": {"templates": ["no place"]}}, "one {} for the class name"),
         ({"agreement": {"backbone": "clop"}}, "Did you mean 'clip'"),
         ({"agreement": {"backbone": {"model": "x"}}}, "needs a 'name'"),
+        ({"silent": 0.1}, "Gate has no option 'silent'. Did you mean 'silence'"),
+        ({"duplicates": {"haming": 2}}, "Duplicates has no option 'haming'. Did you mean 'hamming'"),
     ):
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(ConfigError, match=re.escape(message)):
             Letters(gate=options)
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            Gate(**options)
     assert not list(tmp_path.iterdir())
