@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from gtimm.core.targets import Labels
 
 
+REASON = (
+    " Last-block features stand for the tokens of one payload, and no zero vector, mean or prediction of them does: take what gives "
+    "payloads, such as 'hot-deck', a generator or {'name': 'zero', 'level': 'payload'}."
+)
+
+
 def hides(fusion: Fusion) -> bool:
     """Return whether a fusion hides values in training."""
     from gtimm.core.fusion import Fusion
@@ -44,6 +50,7 @@ def check_strategies(pipe: Pipeline) -> None:
         if pipe.depth not in imputer.serves():
             raise IncompatibleError(
                 f"{name} needs {pipe.depth!r} features, and {type(imputer).__name__} with these options makes only {imputer.serves()}."
+                f"{REASON if pipe.depth == 'last_block' else ''}"
             )
     if hides(pipe.fusion) and pipe.eval_imputers.leaves_some and not pipe.fusion.capabilities().accepts_absent:
         raise IncompatibleError(

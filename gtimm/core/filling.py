@@ -11,6 +11,7 @@ import torch
 
 from gtimm.core.errors import PluginError
 from gtimm.core.imputer import Generator
+from gtimm.core.media import empty_payload
 from gtimm.core.missing import refuse_holes
 from gtimm.core.pool import Features, Payloads, Requests, Rows
 from gtimm.core.splits import Source, Split
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gtimm.core.bank import Allow
     from gtimm.core.dataset import MultimodalDataset
     from gtimm.core.engine import Engine
+    from gtimm.core.fusion import Finishers
     from gtimm.core.imputer import Imputer, State
     from gtimm.core.plugin import Depth
     from gtimm.core.pool import Pool
@@ -53,6 +55,14 @@ class Filler:
     allow: Allow
     accepts_absent: bool
     unfilled: dict[str, int] = field(default_factory=dict)
+
+    def encoders(self, kinds: Mapping[str, str]) -> Finishers | None:
+        """Return what finishes stored features of these kinds, by modality; `None` where they are whole embeddings."""
+        from gtimm.core.fusion import Finisher
+
+        if self.depth == "pooled":
+            return None
+        return {m: Finisher.of(self.backbones[m], kind, self.workspace) for m, kind in kinds.items()}
 
     def fit(self, imputer: Imputer, data: MultimodalDataset, modality: str) -> State:
         """Fit an imputer on training data."""
@@ -91,12 +101,12 @@ class Filler:
         return Split(data.labels, sources)
 
     def constant(self, imputer: Imputer | None, state: State, data: MultimodalDataset, modality: str) -> Tensor | None:
-        """Return (size,) what an evaluation imputer puts in every hole; zeros where it differs by row, `None` without one."""
+        """Return (size,) what an evaluation imputer puts in every hole; as by `zero` where it differs by row, `None` without one."""
         if imputer is None:
             return None
         pool = imputer.pool(self._view(data, imputer, "eval"), modality, state)
         if len(pool.items) != 1 or pool.group.any() or isinstance(pool.items, (Rows, Requests)):
-            return torch.zeros(self.backbones[modality].size(data.kind(modality), self.depth))
+            return torch.from_numpy(self._nothing(modality, data.kind(modality)))
         return torch.from_numpy(self._features(pool, np.zeros(1, np.int64), imputer, data, modality, np.zeros(0, np.int64)))[0]
 
     def _view(self, data: MultimodalDataset, imputer: Imputer, role: Literal["train", "eval"]) -> DatasetView:
@@ -123,12 +133,22 @@ class Filler:
         if len(bare) and role == "train":
             self.unfilled[modality] = len(bare)
             warnings.warn(
-                f"{len(bare)} rows have no candidate for {modality!r} in {type(imputer).__name__} and are filled with zeros.",
+                f"{len(bare)} rows have no candidate for {modality!r} in {type(imputer).__name__} and are filled with "
+                f"{'zeros' if self.depth == 'pooled' else 'an empty payload'}.",
                 RuntimeWarning,
                 stacklevel=2,
             )
+        if len(bare):
+            fills[-1] = self._nothing(modality, data.kind(modality))
         realised = replace(pool, items=Features(fills))
         return torch.from_numpy(fills), realised.with_default(bare, len(pool.items))
+
+    def _nothing(self, modality: str, kind: str) -> NDArray[np.float32]:
+        """Return (size,) what stands where no candidate is: zeros, or of stored features those of an empty payload."""
+        backbone = self.backbones[modality]
+        if self.depth == "pooled":
+            return np.zeros(backbone.size(kind, self.depth), np.float32)
+        return self.workspace.embed(backbone, kind, [empty_payload(kind)], self.depth).reshape(-1)
 
     def _features(
         self,

@@ -45,7 +45,8 @@ class Pipeline:
         backbone: what embeds; by modality too.
         imputer: what fills the gaps of the training rows; by modality too. `None` leaves them absent, which the fusion must accept.
         fusion: how embeddings become a prediction.
-        eval_imputer: what fills gaps at validation and test; it may not need labels.
+        eval_imputer: what fills gaps at validation and test; it may not need labels. Beside a fusion of `last_block` features a
+            `"zero"` without a level, the default of both imputers, is that of the payload.
         modalities: use only these; by default all of the data. A model of one modality is a baseline.
         rows: `"complete"` trains only on rows that have all the modalities used (low-resource training).
         unseen: modalities whose training payloads are taken as missing in every row: what fills them stands alone (zero-shot).
@@ -112,6 +113,8 @@ class Pipeline:
         self.imputers: ByModality[Imputer] = ByModality("imputers", imputer)
         self.eval_imputers: ByModality[Imputer] = ByModality("imputers", eval_imputer)
         self.fusion: Fusion = registry("fusion").create(fusion)
+        for found in (self.imputers, self.eval_imputers):
+            found.change(lambda one: one.for_depth(self.depth))
         self.engine: Engine = registry("engines").create(engine)
         self.counters = {"generated": 0, "embedded": 0}
         self.classes: tuple[str, ...] = ()
@@ -207,7 +210,7 @@ class Pipeline:
         options = self.train_options
         if options.epochs is None:
             options = options.model_copy(update={"epochs": 30 if "text" in self.kinds.values() else 15})
-        return Run(self.fusion, len(self.classes), split, judged, options, self.seed)
+        return Run(self.fusion, len(self.classes), split, judged, options, self.seed, filler.encoders(self.kinds))
 
     def check(
         self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None

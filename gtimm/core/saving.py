@@ -138,7 +138,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
                 "Put the old weights back, or train again."
             )
     with torch_seeded(0, "load"):
-        head = pipeline.fusion.build(meta["sizes"], len(pipeline.classes), None)
+        head = pipeline.fusion.build(meta["sizes"], len(pipeline.classes), pipeline.filler().encoders(pipeline.kinds))
     try:
         head.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
     except RuntimeError as error:

@@ -212,7 +212,7 @@ def test_depths_that_do_not_meet_are_refused() -> None:
         info: ClassVar[Info] = Info(depths=("last_block",))
 
     with pytest.raises(IncompatibleError, match=r"Deep needs 'last_block' features, and ZeroFill"):
-        pipeline(fusion=Deep())
+        pipeline(fusion=Deep(), eval_imputer={"name": "zero", "level": "embedding"})
     with pytest.raises(IncompatibleError, match="and MeanFill"):
         pipeline(fusion=Deep(), imputer={"left": "mean"}, eval_imputer=None)
     with pytest.raises(IncompatibleError, match="and ToyBackbone gives only"):
