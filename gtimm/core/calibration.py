@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from gtimm.core.targets import Labels
 
-COLDEST, HOTTEST = 0.05, 20.0
+COLDEST, HOTTEST = 0.01, 100.0
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -33,14 +33,14 @@ def temperature(logits: NDArray[np.floating], labels: Labels) -> float:
     """Return the temperature with the least negative log-likelihood (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
     A search of log T on a grid, then by golden section. Where every row is right at any temperature, as on few easy rows, the
-    likelihood has no best one, and the result is the lowest, 0.05.
+    likelihood has no best one, and the result is the lowest, 0.01.
 
     Args:
         logits: (rows, classes), or (draws, rows, classes): the probabilities are then the mean over the draws.
         labels: (rows,) class indices; or (rows, classes) bool for multi-label data, whose classes are taken as independent.
 
     Returns:
-        A number in 0.05..20; 1 without rows.
+        A number in 0.01..100; 1 without rows.
     """
     if not len(labels):
         return 1.0
@@ -54,7 +54,7 @@ def temperature(logits: NDArray[np.floating], labels: Labels) -> float:
             likely = softmax(draws, float(np.exp(log)))[:, np.arange(len(labels)), labels].mean(0)
         return -float(np.log(np.maximum(likely, np.finfo(float).tiny)).mean())
 
-    grid = np.linspace(np.log(COLDEST), np.log(HOTTEST), 41)
+    grid = np.linspace(np.log(COLDEST), np.log(HOTTEST), 47)
     best = int(np.argmin([loss(log) for log in grid.tolist()]))
     low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)])
     while high - low > 1e-4:
