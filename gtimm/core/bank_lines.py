@@ -72,6 +72,7 @@ def _nobody_writes(plan: Plan, lost: set[int], stack: ExitStack) -> set[int]:
 def _put_aside(plan: Plan) -> set[str]:
     """Move rejected items that are still among the others, and return the names of all that were rejected."""
     names = {name for index, times in enumerate(plan.attempts) if times for name in plan.passed_over(index)}
+    names -= {plan.name(index) for index in range(len(plan.keys))} if names else set()  # of equal requests one may be kept
     for name in names:
         aside = plan.folder / REJECTED / name
         if not (plan.folder / name).is_file():

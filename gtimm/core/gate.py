@@ -87,10 +87,11 @@ class Gate(_Options):
     the seeds follow from the request alone. Items that the pipeline itself calls unsafe are rejected too.
 
     Retried items make batches of their own. Second seeds begin when every wanted item was made with its first, and so on; batches
-    are cut from all wanted items that need another seed by then, in the order of the plan. So which items share a batch
-    follows from the plan: not from who made what when, nor from an interruption. At the end of a plan, and with another budget,
-    `shard` or set of wanted items, an item has other neighbours. Its bytes are the same then from a generator whose items hear
-    neither their neighbours nor their place in the batch, such as ours; from others that is not promised.
+    are cut from all wanted items that need another seed by then, in the order of the plan. So which items share a batch follows
+    from the plan: not from who made what when, nor from an interruption (an item that the generator fails at joins later). At the
+    end of a plan, and with another budget, `shard` or set of wanted items, an item has other neighbours. Its bytes are the same
+    then from a generator whose items hear neither their neighbours nor their place in the batch, such as ours; from others that
+    is not promised.
 
     Duplicates are looked for when everything else is there. An item is compared with those of lower rank in its class (of its
     prompt, where there are no classes), and only once these are settled: all below are there, or have used up their seeds. So what

@@ -171,6 +171,17 @@ def test_embeddings_find_duplicates_of_sounds_too_and_are_kept(tmp_path: Path, m
     bank.make(generator, bank.plan(generator, again), LocalEngine(), "cpu", True)
 
 
+def test_of_equal_requests_the_first_keeps_the_item(tmp_path: Path) -> None:
+    generator = Motifs(black=10**9, unsafe=10**9, gate=Gate(retries=40, duplicates={"hamming": 10}))
+    asked = [Request("image", "a cat", 7, 1.0, label="cat")] * 3
+    bank = Bank(tmp_path)
+    bank.make(generator, bank.plan(generator, asked), LocalEngine(), "cpu", True)
+    bank.make(generator, bank.plan(generator, asked), LocalEngine(), "cpu", False)
+    plan = bank.plan(generator, asked)
+    assert plan.attempts[0] == 0
+    assert len(set(plan.keys)) == len(items(tmp_path)) == 3
+
+
 def test_hashes_are_for_images_and_something_must_be_asked_for(tmp_path: Path) -> None:
     generator = Motifs(gate=Gate(duplicates={"hamming": 4}))
     with pytest.raises(ConfigError, match=r"hamming compares images; found audio"):
