@@ -30,7 +30,7 @@ from gtimm.fusion.late import LateFusion
 from gtimm.imputers.fill import MeanFill
 
 FAST = {"epochs": 5, "lr": 0.05, "batch_size": 16}
-NAMES = ["zero", "mean", "class-mean", "hot-deck"]
+NAMES = ["zero", "mean", "class-mean", "hot-deck", "retrieval", "regression"]
 
 
 def pipeline(**options: Any) -> Pipeline:
@@ -60,7 +60,8 @@ def test_a_pipeline_learns_and_scores_are_fractions() -> None:
 def test_features_of_sealed_rows_change_no_result(imputer: str | None, home: Path) -> None:
     train, val, test = vectors(60), vectors(30, seed=1), vectors(30, seed=2)
     sealed, sealed_test = Missing(left=0.5, right=0.3), Missing(left=0.4)
-    options = {"imputer": imputer, "eval_imputer": "mean", "fusion": {"name": "dropout", "base": "score"}}
+    judge = imputer if imputer in ("retrieval", "regression") else "mean"
+    options = {"imputer": imputer, "eval_imputer": judge, "fusion": {"name": "dropout", "base": "score"}}
 
     def everything() -> tuple[dict[str, torch.Tensor], np.ndarray, dict[str, float]]:
         fresh()
