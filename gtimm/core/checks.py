@@ -94,6 +94,26 @@ def check_holes(pipe: Pipeline, data: MultimodalDataset, imputers: ByModality[Im
             refuse_holes(m, int((~data.present(m)).sum()))
 
 
+def check_balance(pipe: Pipeline) -> None:
+    """Raise `IncompatibleError` if balancing would do nothing, or has no single true class to go by.
+
+    A head that needs encoders cannot be asked yet; the trainer does.
+    """
+    if pipe.balance is None:
+        return
+    name = type(pipe.balance).__name__
+    if pipe.multilabel:
+        raise IncompatibleError(
+            f"{name} goes by the probability of the one true class; the rows have sets of classes. Leave balance out."
+        )
+    if pipe.depth == "pooled":
+        from gtimm.core.seeding import torch_seeded
+
+        sizes = {m: pipe.backbones.require(m).size(kind, pipe.depth) for m, kind in pipe.kinds.items()}
+        with torch_seeded(0, "check"):
+            pipe.balance.check(pipe.fusion.build(sizes, len(pipe.classes), None), tuple(sizes))
+
+
 def check_form(pipe: Pipeline, data: MultimodalDataset) -> None:
     """Raise `DataError` for data of other modalities, kinds or classes than those of training."""
     for m, kind in pipe.kinds.items():

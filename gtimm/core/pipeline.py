@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from gtimm.core.by_modality import ByModality
-from gtimm.core.checks import check_form, check_holes, check_strategies, chosen, hides, warn_of_absent
+from gtimm.core.checks import check_balance, check_form, check_holes, check_strategies, chosen, hides, warn_of_absent
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
 from gtimm.core.missing import Missing
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from gtimm.core.backbone import Backbone
+    from gtimm.core.balance import Balance
     from gtimm.core.engine import Engine
     from gtimm.core.filling import Filler
     from gtimm.core.fusion import Fusion, Head
@@ -50,6 +51,7 @@ class Pipeline:
         modalities: use only these; by default all of the data. A model of one modality is a baseline.
         rows: `"complete"` trains only on rows that have all the modalities used (low-resource training).
         unseen: modalities whose training payloads are taken as missing in every row: what fills them stands alone (zero-shot).
+        balance: how no modality outruns the others in training, such as `"ogm-ge"`; by default they are left to it.
         train: `TrainOptions`, or its fields.
         seed: of masks, draws, order and initial weights.
         store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
@@ -81,6 +83,7 @@ class Pipeline:
         modalities: Sequence[str] | None = None,
         rows: Literal["all", "complete"] = "all",
         unseen: Sequence[str] = (),
+        balance: Spec = None,
         train: TrainOptions | Mapping[str, Any] | None = None,
         seed: int = 0,
         store: str | PathLike[str] | None = None,
@@ -113,6 +116,7 @@ class Pipeline:
         self.imputers: ByModality[Imputer] = ByModality("imputers", imputer)
         self.eval_imputers: ByModality[Imputer] = ByModality("imputers", eval_imputer)
         self.fusion: Fusion = registry("fusion").create(fusion)
+        self.balance: Balance | None = None if balance is None else registry("balance").create(balance)
         for found in (self.imputers, self.eval_imputers):
             found.change(lambda one: one.for_depth(self.depth))
         self.engine: Engine = registry("engines").create(engine)
@@ -210,7 +214,7 @@ class Pipeline:
         options = self.train_options
         if options.epochs is None:
             options = options.model_copy(update={"epochs": 30 if "text" in self.kinds.values() else 15})
-        return Run(self.fusion, len(self.classes), split, judged, options, self.seed, filler.encoders(self.kinds))
+        return Run(self.fusion, len(self.classes), split, judged, options, self.seed, filler.encoders(self.kinds), self.balance)
 
     def check(
         self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None
@@ -240,6 +244,7 @@ class Pipeline:
         self.fusion.check(modalities)
         self.workspace  # noqa: B018 - refuses a device that is not there
         check_holes(self, data, self.imputers)
+        check_balance(self)
         return data
 
     def check_evaluation(self, data: MultimodalDataset) -> None:
@@ -347,22 +352,18 @@ class Pipeline:
             "fusion": registry("fusion").spec(self.fusion),
             "eval_imputer": self.eval_imputers.spec(),
         }
-        if self.modalities is not None:
-            config["modalities"] = list(self.modalities)
-        if self.rows != "all":
-            config["rows"] = self.rows
-        if self.unseen:
-            config["unseen"] = list(self.unseen)
-        if self.draws != 1:
-            config["draws"] = self.draws
-        if self.calibrate:
-            config["calibrate"] = True
-        if train := self.train_options.model_dump(exclude_defaults=True):
-            config["train"] = train
         defaults = asdict(EmbedOptions())
-        if embed := {name: value for name, value in asdict(self.embed_options).items() if value != defaults[name]}:
-            config["embed"] = embed
-        return config
+        more = {
+            "modalities": None if self.modalities is None else list(self.modalities),
+            "rows": None if self.rows == "all" else self.rows,
+            "unseen": list(self.unseen) or None,
+            "balance": None if self.balance is None else registry("balance").spec(self.balance),
+            "draws": None if self.draws == 1 else self.draws,
+            "calibrate": self.calibrate or None,
+            "train": self.train_options.model_dump(exclude_defaults=True) or None,
+            "embed": {n: value for n, value in asdict(self.embed_options).items() if value != defaults[n]} or None,
+        }
+        return config | {name: value for name, value in more.items() if value is not None}
 
     def __repr__(self) -> str:
         return f"Pipeline({', '.join(f'{k}={v!r}' for k, v in self.config().items())}, seed={self.seed})"

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy, embedding
 
+from gtimm.core.balancing import Balancer
 from gtimm.core.errors import GtimmError
 from gtimm.core.seeding import stream, torch_seeded, torch_threads
 from gtimm.core.splits import Split, Tables
@@ -25,6 +26,7 @@ from gtimm.core.splits import Split, Tables
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gtimm.core.balance import Balance
     from gtimm.core.fusion import Fusion, Head
 
     I64 = NDArray[np.int64]
@@ -53,7 +55,10 @@ class TrainOptions(BaseModel):
 
 @dataclass
 class Run:
-    """One head to train; `encoders` is handed to `Fusion.build`: what finishes stored features, by modality."""
+    """One head to train.
+
+    `encoders` is handed to `Fusion.build`: what finishes stored features, by modality. `balance` modulates the gradients.
+    """
 
     fusion: Fusion
     classes: int
@@ -62,6 +67,7 @@ class Run:
     options: TrainOptions
     seed: int
     encoders: Any = None
+    balance: Balance | None = None
     head: Head | None = None
     history: list[float] | None = None
     best_epoch: int = 0
@@ -76,7 +82,8 @@ class Run:
         val = len(self.val) if self.val is not None else -1
         encoders = tuple(dict(self.encoders or {}).items())
         sizes = tuple(self.sizes.items())
-        return (type(self.fusion), repr(self.fusion), sizes, self.classes, len(self.train), val, self.options, encoders)
+        method = (type(self.fusion), repr(self.fusion), type(self.balance), repr(self.balance))
+        return (*method, sizes, self.classes, len(self.train), val, self.options, encoders)
 
 
 def train(runs: Sequence[Run]) -> None:
@@ -143,6 +150,7 @@ def _train_together(runs: list[Run]) -> None:
     labels = torch.stack([torch.from_numpy(cast("I64", run.train.labels)) for run in runs])
     streams = [stream(run.seed, "epochs") for run in runs]
     judge = _Judge(runs, weights)
+    balancer = _balancer(runs, skeleton, tables)
     for epoch in range(epochs):
         places, filled, observed, order = _epoch(runs, tables, streams)
         total = torch.zeros(len(runs))
@@ -150,15 +158,24 @@ def _train_together(runs: list[Run]) -> None:
             chosen = order[:, begin : begin + options.batch_size]
             x = {m: embedding(places[m].gather(1, chosen), tables.values[m]) for m in tables.modalities}
             each = torch.arange(len(runs))[:, None]
-            out = stacked(weights, buffers, x, filled[each, chosen], observed[each, chosen])
-            losses = cross_entropy(out.flatten(0, 1), labels.gather(1, chosen).flatten(), reduction="none").view(chosen.shape)
+            f, o, y = filled[each, chosen], observed[each, chosen], labels.gather(1, chosen)
+            out = stacked(weights, buffers, x, f, o)
+            losses = cross_entropy(out.flatten(0, 1), y.flatten(), reduction="none").view(chosen.shape)
             optimiser.zero_grad(set_to_none=True)
             losses.mean(1).sum().backward()  # type: ignore[no-untyped-call]
+            if balancer is not None:
+                balancer(epoch, weights, buffers, x, f, o, y)
             optimiser.step()
             total += losses.detach().sum(1)
         _check_finite(runs, total, epoch)
         judge.epoch(epoch, weights, buffers, stacked)
     judge.finish(heads, weights)
+
+
+def _balancer(runs: list[Run], head: Head, tables: Tables) -> Balancer | None:
+    balance, stackable = runs[0].balance, runs[0].fusion.capabilities().stackable
+    seeds = [run.seed for run in runs]
+    return None if balance is None else Balancer(balance, head, tables.modalities, seeds, stackable=stackable)
 
 
 def _epoch(

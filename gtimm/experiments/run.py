@@ -123,6 +123,8 @@ def _describe(pipe: Pipeline) -> tuple[str, int | None]:
         name, budget = "complete rows", None
     if type(pipe.fusion).hide is not Fusion.hide:
         name += "-dropout"
+    if pipe.balance is not None:
+        name += f"-{registry('balance').spec(pipe.balance)['name']}"
     if pipe.modalities is not None:
         name += f" ({' + '.join(pipe.modalities)} only)"
     return name, budget
