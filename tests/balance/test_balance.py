@@ -81,8 +81,9 @@ def parts_of_late(head: Head, x: Any) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("alpha", [0.1, 0.8])
 @pytest.mark.parametrize("seed", range(4))
-def test_ogm_slows_the_modality_that_is_ahead_as_the_paper_says(alpha: float, seed: int) -> None:
-    head, given = make(seed=seed), batch(seed=seed)
+@pytest.mark.parametrize("rows", [1, 12])
+def test_ogm_slows_the_modality_that_is_ahead_as_the_paper_says(alpha: float, seed: int, rows: int) -> None:
+    head, given = make(seed=seed), batch(rows, seed=seed)
     scores = [
         sum(softmax(row)[y] for row, y in zip(part, given[3].tolist(), strict=True)) for part in parts_of_late(head, given[0])
     ]
@@ -177,6 +178,19 @@ def test_agm_follows_the_authors_code_over_steps() -> None:
         np.testing.assert_allclose(found, expected, atol=1e-5)
         mean_a, mean_v = mean_a * (t - 1) / t + score_a / t, mean_v * (t - 1) / t + score_v / t
     np.testing.assert_allclose(state["score"], [mean_a, mean_v], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [OgmGe(), Agm()], ids=["ogm-ge", "agm"])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_factors_stay_finite_however_sure_a_modality_is(method: Balance, scale: float) -> None:
+    head, given = make("score"), batch()
+    sure = Step(head, {n: scale * p.detach() for n, p in head.named_parameters()}, *given)
+    nothing = Step(head, sure.weights, given[0], given[1] & False, given[2] & False, given[3])
+    for step in (sure, nothing):
+        factors, _ = method.coefficients(step, method.start(2))
+        assert torch.isfinite(factors).all()
+        assert (factors >= 0).all()
+    assert factors.tolist() == [1, 1]
 
 
 def test_agm_leaves_a_modality_that_no_row_has_out() -> None:

@@ -196,3 +196,10 @@ def test_a_rate_to_match_needs_missing_ratios_at_test(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="evaluate"):
         run_config(write(tmp_path, config), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_balanced_run_says_so(tmp_path: Path) -> None:
+    config = table(tmp_path)
+    config["pipeline"]["balance"] = {"name": "ogm-ge", "alpha": 0.5}
+    results = run_config(write(tmp_path, config), tmp_path / "out")
+    assert {row["method"] for row in results["rows"]} == {"gti-mm-ogm-ge"}
