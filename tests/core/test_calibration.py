@@ -96,6 +96,10 @@ def test_the_calibration_error_of_what_is_always_or_never_right() -> None:
     assert ece(np.zeros((0, 2)), np.zeros(0, np.int64)) == 0
 
 
+def test_a_bin_has_its_upper_edge() -> None:
+    assert ece(np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([0, 1]), bins=2) == (0.5 + 0.75) / 2
+
+
 def test_scaling_lowers_the_calibration_error() -> None:
     logits, labels = rows(6000, scale=3.0)
     fitted = temperature(logits[:3000], labels[:3000])

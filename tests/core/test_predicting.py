@@ -94,8 +94,12 @@ def test_one_draw_takes_the_first_candidate_and_has_no_spread() -> None:
 def test_the_temperature_suits_the_predictions_that_are_made() -> None:
     data, candidates = split(400)
     empty = np.array([s.index < 0 for s in data.sources.values()]).all(0)
-    assert data.labels is not None
-    expected = temperature(by_hand(candidates, 3)[:, ~empty], data.labels[~empty])
+    logits, random = by_hand(candidates, 3), np.random.default_rng(0)
+    labels = np.array([random.choice(3, p=p) for p in softmax(logits / 2, axis=2).mean(0)])
+    labels[empty] = 0
+    data = Split(labels, data.sources)
+    expected = temperature(logits[:, ~empty], labels[~empty])
+    assert expected == pytest.approx(2, rel=0.3)
     assert Predictor(Linear(), PRIOR, 3).calibrated(data) == pytest.approx(expected, rel=1e-3)
 
 

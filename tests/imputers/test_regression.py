@@ -82,7 +82,9 @@ def test_leave_one_out_residuals_are_those_of_fitting_without_the_row(rows: int,
         np.testing.assert_allclose(found[row], y[row] - left_out.predict(x[row : row + 1])[0], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(("rows", "width", "noise"), [(60, 6, 0.1), (60, 6, 20.0), (12, 40, 1.0)])
+@pytest.mark.parametrize(
+    ("rows", "width", "noise"), [(60, 6, 0.1), (60, 6, 20.0), (12, 40, 1.0), *[(9, 6, n) for n in range(1, 9)]]
+)
 def test_the_penalty_has_the_least_generalised_cross_validation_error(rows: int, width: int, noise: float) -> None:
     x, y = linear(rows, width, noise=noise)
     inputs, goal = x - x.mean(0), y - y.mean(0)
