@@ -81,8 +81,9 @@ class _Claimed(Sequence[list["Request"]]):
         """Give every claim up."""
         for which in list(self.held):
             self.release(which)
-        for left in (self._plan.folder / CLAIMS).glob("*.lock"):  # of a process that died after its last item was there
-            if (dead := claim(left)) is not None:
+        with suppress(FileNotFoundError):  # the folder, when another process has removed it
+            left = list((self._plan.folder / CLAIMS).glob("*.lock"))  # of processes that died after their last item was there
+            for dead in filter(None, map(claim, left)):
                 dead.release()
         with suppress(OSError):
             (self._plan.folder / CLAIMS).rmdir()
