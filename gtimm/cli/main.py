@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gtimm.cli import cache
+from gtimm.cli import bank, cache
 
 app = typer.Typer(
     name="gtimm",
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cache.app, name="cache")
+app.add_typer(bank.app, name="bank")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")]
 Store = Annotated[
