@@ -1,4 +1,4 @@
-"""What the tests of CLIP share: small inputs, a backbone from a folder, and a distance."""
+"""What the tests of CLIP share: small inputs, a backbone from a folder, a distance, and the last block over all tokens."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gtimm.backbones.clip import Clip
@@ -25,3 +26,27 @@ def pictures(count: int = 3) -> list[np.ndarray]:
 
 def clip(folder: Path, **options: Any) -> Clip:
     return Clip(model=f"local-dir:{folder}", **options)
+
+
+def whole_last_block(model: Any, kind: str, batch: Tensor, prompts: Tensor) -> Tensor:
+    """The reference: open_clip's own blocks over all tokens, with prompts put before the last one."""
+    count = prompts.shape[1]
+    if kind == "image":
+        visual = model.visual
+        x = visual.conv1(batch).flatten(2).transpose(1, 2)
+        x = torch.cat([visual.class_embedding.expand(len(batch), 1, -1), x], dim=1) + visual.positional_embedding
+        *blocks, last = visual.transformer.resblocks
+        x = visual.ln_pre(x)
+        for block in blocks:
+            x = block(x)
+        return visual.ln_post(last(torch.cat([prompts, x], dim=1))[:, count]) @ visual.proj
+    tower = getattr(model, "text", model)
+    x = tower.token_embedding(batch) + tower.positional_embedding
+    *blocks, last = tower.transformer.resblocks
+    for block in blocks:
+        x = block(x, attn_mask=torch.full((77, 77), float("-inf"), dtype=x.dtype).triu(1))
+    mask = torch.full((77 + count, 77 + count), float("-inf"), dtype=x.dtype).triu(1)
+    end = batch.eq(0 if getattr(model, "text_pool_type", "") == "eos" else 49407).int().argmax(1)
+    x = last(torch.cat([prompts, x], dim=1), attn_mask=mask)[torch.arange(len(batch)), count + end]
+    x = tower.ln_final(x)
+    return tower.text_projection(x) if isinstance(tower.text_projection, torch.nn.Module) else x @ tower.text_projection

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from clips import TEXTS, clip, pictures, relative
+from clips import TEXTS, clip, pictures, relative, whole_last_block
 from miniatures import write_clip
-from torch import Tensor
 
 from gtimm.backbones.clip import prompts as module
 from gtimm.core.errors import IncompatibleError
@@ -30,30 +29,6 @@ BUILDS: dict[str, dict[str, Any]] = {
         "text_cfg": {"ls_init_value": 0.3},
     },
 }
-
-
-def whole_last_block(model: Any, kind: str, batch: Tensor, prompts: Tensor) -> Tensor:
-    """The reference: open_clip's own blocks over all tokens, with prompts put before the last one."""
-    count = prompts.shape[1]
-    if kind == "image":
-        visual = model.visual
-        x = visual.conv1(batch).flatten(2).transpose(1, 2)
-        x = torch.cat([visual.class_embedding.expand(len(batch), 1, -1), x], dim=1) + visual.positional_embedding
-        *blocks, last = visual.transformer.resblocks
-        x = visual.ln_pre(x)
-        for block in blocks:
-            x = block(x)
-        return visual.ln_post(last(torch.cat([prompts, x], dim=1))[:, count]) @ visual.proj
-    tower = getattr(model, "text", model)
-    x = tower.token_embedding(batch) + tower.positional_embedding
-    *blocks, last = tower.transformer.resblocks
-    for block in blocks:
-        x = block(x, attn_mask=torch.full((77, 77), float("-inf"), dtype=x.dtype).triu(1))
-    mask = torch.full((77 + count, 77 + count), float("-inf"), dtype=x.dtype).triu(1)
-    end = batch.eq(0 if getattr(model, "text_pool_type", "") == "eos" else 49407).int().argmax(1)
-    x = last(torch.cat([prompts, x], dim=1), attn_mask=mask)[torch.arange(len(batch)), count + end]
-    x = tower.ln_final(x)
-    return tower.text_projection(x) if isinstance(tower.text_projection, torch.nn.Module) else x @ tower.text_projection
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])
