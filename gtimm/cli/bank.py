@@ -24,6 +24,7 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
     """List banks: generator, model, kind, items, failures, rejected ones, size, seconds an item."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from gtimm.core.banks import bank_folder, list_banks
 
@@ -47,24 +48,14 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
         print(json.dumps(plain, indent=2))
         return
     table = Table()
-    for name in ("bank", "generator", "model", "kind"):
+    for name in ("bank", "kind"):
         table.add_column(name, overflow="fold")
-    for name in ("items", "failures", "rejected", "MB", "s an item"):
+    for name in ("items", "failures", "rejected", "MB", "s/item"):
         table.add_column(name, justify="right")
     for b in banks:
-        model = b.about.get("model")
-        speeds = ", ".join(f"{seconds:.2g} ({device})" for device, seconds in b.seconds_per_item.items())
-        table.add_row(
-            b.folder.name,
-            str(b.about.get("generator", "?")),
-            "" if model is None else Path(str(model)).name if Path(str(model)).is_absolute() else str(model),
-            b.kind or "",
-            f"{b.items:,}",
-            f"{b.failures:,}" if b.failures else "",
-            f"{b.rejected:,}" if b.rejected else "",
-            f"{b.bytes / 1e6:,.1f}",
-            speeds,
-        )
+        speeds = "\n".join(f"{seconds:.2g} {device}" for device, seconds in b.seconds_per_item.items())
+        numbers = [f"{n:,}" if n else "" for n in (b.items, b.failures, b.rejected)]
+        table.add_row(Text(f"{b.folder.name}\n{_source(b)}"), b.kind or "", *numbers, f"{b.bytes / 1e6:,.1f}", speeds)
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{sum(b.items for b in banks):,} items, {sum(b.bytes for b in banks) / 1e6:,.1f} MB in {bank_folder(home)}")
@@ -97,6 +88,12 @@ def verify(
         raise typer.Exit(2)
     if not damaged:
         typer.echo(f"{sum(b.items for b in found):,} items in {len(found)} banks are sound.")
+
+
+def _source(bank: BankFacts) -> str:
+    """Return generator and model; of a model that is a folder, its name."""
+    model = str(bank.about.get("model") or "")
+    return " ".join([str(bank.about.get("generator", "?")), Path(model).name if Path(model).is_absolute() else model]).strip()
 
 
 def _say_mended(bank: BankFacts, done: Mended) -> None:

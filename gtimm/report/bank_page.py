@@ -88,7 +88,7 @@ def _words(record: Record, label: str, number: int) -> dict[str, Any]:
     return {
         "alt": f"{label}, item {number}",
         "prompt": str(record.get("prompt") or ""),
-        "settings": ", ".join(f"{name} {value}" for name, value in pairs if value is not None),
+        "settings": [f"{name} {value}" for name, value in pairs if value is not None],
         "reason": str(record.get("reason") or ""),
     }
 
