@@ -53,9 +53,10 @@ def claim(path: Path, *, wait: bool = False) -> Claim | None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the folder was empty and another process removed it
-            continue
         except OSError as error:
+            gone = isinstance(error, (FileNotFoundError, FileExistsError)) and (not path.parent.exists() or path.parent.is_dir())
+            if gone:  # the folder was empty and another process removed it, before or while it was made
+                continue
             raise StoreError(
                 f"Cannot write to {path.parent}: {error.strerror}. Choose another folder or free some space."
             ) from error
