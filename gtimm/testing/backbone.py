@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from gtimm.core.backbone import PromptEncoder
+
 if TYPE_CHECKING:
     from gtimm.core.backbone import Backbone
     from gtimm.core.media import Payload
@@ -64,7 +66,7 @@ def check_batch_invariance(backbone: Backbone, payloads: Payloads) -> None:
     for kind, depth, batch in _batches(backbone, payloads):
         together = _encode(backbone, kind, batch, depth)
         alone = torch.cat([_encode(backbone, kind, batch[i : i + 1], depth) for i in range(len(batch))])
-        distance = float((together - alone).norm() / alone.norm().clamp(min=1e-12))
+        distance = _distance(together, alone)
         assert distance < CLOSE, f"{kind!r} at {depth!r}: features differ by {distance:g} of their norm with other batch mates."
 
 
@@ -117,6 +119,29 @@ def check_options_round_trip(backbone: Backbone, payloads: Payloads) -> None:
     assert again == backbone, f"Options changed by way of JSON: {backbone!r} became {again!r}."
 
 
+def check_prompts(backbone: Backbone, payloads: Payloads) -> None:
+    """`last_block` features finish to the pooled ones without tokens; with tokens they follow these, alone and as many heads at once."""
+    if "last_block" not in backbone.info.depths:
+        return
+    encoder = backbone.open("cpu", "float32")
+    assert isinstance(encoder, PromptEncoder), "info.depths lists 'last_block', and the encoder lacks finish() or width()."
+    for kind, items in payloads.items():
+        batch = _stack(backbone, kind, items)
+        stored, pooled = _encode(backbone, kind, batch, "last_block"), _encode(backbone, kind, batch, "pooled")
+        bare = encoder.finish(kind, stored.clone(), None)
+        assert _distance(bare, pooled) < CLOSE, f"{kind!r}: finish() without tokens is not the pooled embedding."
+        generator = torch.Generator().manual_seed(0)
+        tokens = torch.randn(2, len(batch), 3, encoder.width(kind), generator=generator).requires_grad_()
+        alone = torch.stack([encoder.finish(kind, stored.clone(), one) for one in tokens])
+        assert alone.shape == (2, *pooled.shape), f"{kind!r}: finish() gave {tuple(alone.shape[1:])}, not {tuple(pooled.shape)}."
+        assert alone.requires_grad, f"{kind!r}: finish() is not differentiable in the tokens."
+        (gradient,) = torch.autograd.grad(alone.square().sum() + alone.sum(), tokens)
+        assert torch.isfinite(gradient).all(), f"{kind!r}: the gradient of the tokens is not finite."
+        assert gradient.abs().sum() > 0, f"{kind!r}: the tokens change nothing."
+        together = torch.func.vmap(lambda one: encoder.finish(kind, stored.clone(), one))(tokens)  # noqa: B023 - called here
+        assert _distance(together.detach(), alone.detach()) < CLOSE, f"{kind!r}: under vmap finish() gives something else."
+
+
 def check_fingerprint_follows_weights(backbone: Backbone, changed: Backbone) -> None:
     """A backbone that differs in a weight has another fingerprint; `changed` reads weights that differ in one number."""
     assert backbone.fingerprint() != changed.fingerprint(), (
@@ -133,6 +158,7 @@ BACKBONE_CHECKS: tuple[Callable[[Any, Any], None], ...] = (
     check_input_is_not_mutated,
     check_fingerprint_is_stable,
     check_options_round_trip,
+    check_prompts,
 )
 
 
@@ -142,6 +168,11 @@ def _batches(backbone: Backbone, payloads: Payloads) -> list[tuple[str, Depth, T
 
 def _stack(backbone: Backbone, kind: str, items: Sequence[Payload]) -> Tensor:
     return torch.stack([backbone.preprocess(kind, item) for item in items])
+
+
+def _distance(found: Tensor, expected: Tensor) -> float:
+    """Distance relative to the norm of what was expected."""
+    return float((found - expected).norm() / expected.norm().clamp(min=1e-12))
 
 
 def _encode(backbone: Backbone, kind: str, batch: Tensor, depth: Depth) -> Tensor:

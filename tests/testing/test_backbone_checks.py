@@ -6,7 +6,7 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ from toys import ToyBackbone
 from gtimm.backbones.imagebind.backbone import ImageBind
 from gtimm.backbones.imagebind.tiny import ASSET, ImageBindTiny
 from gtimm.backbones.precomputed import Precomputed
+from gtimm.core.plugin import Info
 from gtimm.testing import BACKBONE_CHECKS, check_backbone, check_fingerprint_follows_weights
+from gtimm.testing.backbone import check_prompts
 
 VECTORS = {"vector": [np.array([1, 2, 3, 4], np.float32), np.array([4, 3, 2, 0], np.float32)]}
 RANDOM = np.random.default_rng(0)
@@ -126,3 +128,62 @@ def test_a_broken_promise_is_found(broken: ToyBackbone, name: str) -> None:
     check = next(c for c in BACKBONE_CHECKS if c.__name__ == name)
     with pytest.raises(AssertionError):
         check(broken, VECTORS)
+
+
+class Prompted(ToyBackbone):
+    """A last block that adds the mean of the tokens, and a bend."""
+
+    info: ClassVar[Info] = Info(kinds=("vector",), depths=("pooled", "last_block"))
+
+    def encode(self, kind: str, batch: Any, depth: str = "pooled") -> Any:
+        return batch if depth == "last_block" else torch.tanh(batch)
+
+    def width(self, kind: str) -> int:
+        return 4
+
+    def finish(self, kind: str, stored: Any, tokens: Any) -> Any:
+        return torch.tanh(stored if tokens is None else stored + tokens.mean(1))
+
+
+class Scaled(Prompted):
+    def finish(self, kind: str, stored: Any, tokens: Any) -> Any:
+        return 2 * super().finish(kind, stored, tokens)
+
+
+class Deaf(Prompted):
+    def finish(self, kind: str, stored: Any, tokens: Any) -> Any:
+        return super().finish(kind, stored, None if tokens is None else 0 * tokens)
+
+
+class Detached(Prompted):
+    def finish(self, kind: str, stored: Any, tokens: Any) -> Any:
+        return super().finish(kind, stored, tokens).detach()
+
+
+class Branching(Prompted):
+    def finish(self, kind: str, stored: Any, tokens: Any) -> Any:
+        return super().finish(kind, stored, -tokens if tokens is not None and tokens.sum() > 99 else tokens)
+
+
+class Unfinished(ToyBackbone):
+    info: ClassVar[Info] = Prompted.info
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (Scaled(), "not the pooled embedding"),
+        (Deaf(), "change nothing"),
+        (Detached(), "not differentiable"),
+        (Unfinished(), "lacks finish"),
+    ],
+)
+def test_prompts_that_do_not_work_are_found(broken: ToyBackbone, why: str) -> None:
+    check_prompts(Prompted(), VECTORS)
+    with pytest.raises(AssertionError, match=why):
+        check_prompts(broken, VECTORS)
+
+
+def test_prompts_that_many_heads_cannot_share_are_found() -> None:
+    with pytest.raises(RuntimeError, match="data-dependent"):
+        check_prompts(Branching(), VECTORS)
