@@ -26,6 +26,7 @@ from gtimm.backbones.imagebind.backbone import ImageBindEncoder
 from gtimm.backbones.imagebind.tiny import ImageBindTiny
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.fusion import Finisher, Head
+from gtimm.core.media import empty_payload
 from gtimm.core.registry import registry
 from gtimm.core.training import train
 from gtimm.fusion.dropout import DropoutFusion
@@ -311,3 +312,8 @@ def test_it_is_listed() -> None:
     assert fusion == MissingAwareFusion(tokens=5, base="late")
     info = MissingAwareFusion(base="score").capabilities()
     assert (info.depths, info.stackable, info.accepts_absent) == (("last_block",), True, True)
+
+
+def test_nothing_of_a_video_is_a_black_frame() -> None:
+    found = ImageBindTiny().embed({"video": [empty_payload("video")], "image": [np.zeros((8, 8, 3), np.uint8)]})
+    torch.testing.assert_close(found["video"], found["image"])
