@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,6 +70,12 @@ class Tables:
                         end += len(rows)
             self.values[m] = torch.cat(parts)
             self._offsets[m] = offsets
+
+    def of(self, splits: Sequence[Split]) -> Tables:
+        """Return the same features for some of the splits, numbered anew."""
+        found = copy.copy(self)
+        found.splits = splits
+        return found
 
     def first(self, which: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Return the places of split `which` with each hole filled by its first candidate, and its masks."""

@@ -1,27 +1,29 @@
 """Training heads on frozen features: many runs of equal shape as one stacked problem.
 
 A run is one seed of one method. Runs whose heads are pure and of equal shape train together with `torch.func`: each keeps its
-own weights, order of rows, draws from its pools, dropout and best epoch, so it ends where it would alone.
+own learning rate, weights, order of rows, draws from its pools, dropout and best epoch, so it ends where it would alone.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.functional import cross_entropy, embedding
+from torch.func import stack_module_state
+from torch.nn.functional import embedding
 
 from gtimm.core.balancing import Balancer
-from gtimm.core.errors import GtimmError
+from gtimm.core.errors import DataError, GtimmError
+from gtimm.core.losses import by_row, row_weights, scores_by_row, stacked_targets
+from gtimm.core.search import candidates, settle
 from gtimm.core.seeding import stream, torch_seeded, torch_threads
 from gtimm.core.splits import Split, Tables
+from gtimm.core.stacking import Batches, Stacked, StackedAdamW, Tensors, stack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 STACK_BYTES = 1 << 28
 SMALL_STEP = 1 << 27  # multiplications; below it a second thread costs more than it brings, many times more on a busy machine
+DIVERGED = 100
+"""A run has diverged when its mean loss over an epoch is above this many times that of its first step."""
 
 
 class TrainOptions(BaseModel):
@@ -40,24 +44,51 @@ class TrainOptions(BaseModel):
 
     Attributes:
         epochs: passes over the training rows; `None` takes 30 where a modality is text and 15 elsewhere.
-        lr: learning rate.
+        lr: learning rate; of several, such as the paper's `[1e-4, 2e-4, 5e-4]`, the best on validation is taken.
         weight_decay: decoupled weight decay.
         batch_size: rows a step; the last step of an epoch takes what is left.
+        fill_weight: loss weight of the rows in which an imputer fills something, beside 1 of the others; a batch's loss is the
+            weighted mean. Of several the best on validation is taken.
+        class_weights: a loss weight a class in their order, or `"balanced"`: rows / (classes * rows of the class).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int | None = Field(default=None, ge=1)
-    lr: float = Field(default=5e-4, gt=0)
+    lr: float | tuple[float, ...] = 5e-4
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=128, ge=1)
+    fill_weight: float | tuple[float, ...] = 1.0
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
+
+    @field_validator("lr", "fill_weight", "class_weights")
+    @classmethod
+    def _positive(cls, value: Any) -> Any:
+        if value == () or (not isinstance(value, str | None) and not all(0 < v < float("inf") for v in np.atleast_1d(value))):
+            raise ValueError(f"must be above 0 and finite; found {value!r}")
+        return value
 
 
 @dataclass
 class Run:
     """One head to train.
 
-    `encoders` is handed to `Fusion.build`: what finishes stored features, by modality. `balance` modulates the gradients.
+    Attributes:
+        fusion: makes the head.
+        classes: number of classes.
+        train: rows to train on; labels are class indices, or (rows, classes) bool for sets of classes.
+        val: rows that choose the epoch; without them the last is kept.
+        options: with several values of an option the best on `val` is taken.
+        seed: of weights, order and draws.
+        encoders: handed to `Fusion.build`: what finishes stored features, by modality.
+        balance: modulates the gradients.
+        may_fail: whether the others go on when this run diverges; otherwise that is an error.
+        head: the trained head.
+        history: score on `val` by epoch: accuracy, or the mean F1 of the rows' sets of classes.
+        best_epoch: from 0; the one whose weights `head` has.
+        diverged: why the run was stopped; its head is then that of its best epoch before, if any.
+        chosen: the values taken of the searched options.
+        tried: each candidate's values and its best score, `None` where it diverged.
     """
 
     fusion: Fusion
@@ -68,37 +99,60 @@ class Run:
     seed: int
     encoders: Any = None
     balance: Balance | None = None
+    may_fail: bool = False
     head: Head | None = None
     history: list[float] | None = None
     best_epoch: int = 0
+    diverged: str | None = None
+    chosen: dict[str, float] = field(default_factory=dict)
+    tried: list[dict[str, float | None]] = field(default_factory=list)
 
     @property
     def sizes(self) -> dict[str, int]:
         """Feature length by modality."""
         return {m: s.own.shape[1] for m, s in self.train.sources.items()}
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the head computes in: that of the features, at least float32."""
+        return torch.promote_types(next(iter(self.train.sources.values())).own.dtype, torch.float32)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Learning rate and weight decay."""
+        return cast("float", self.options.lr), self.options.weight_decay
+
     def signature(self) -> tuple[object, ...]:
         """Runs with one signature train as one problem."""
         val = len(self.val) if self.val is not None else -1
         encoders = tuple(dict(self.encoders or {}).items())
-        sizes = tuple(self.sizes.items())
         method = (type(self.fusion), repr(self.fusion), type(self.balance), repr(self.balance))
-        return (*method, sizes, self.classes, len(self.train), val, self.options, encoders)
+        shape = (tuple(self.sizes.items()), self.classes, np.ndim(cast("I64", self.train.labels)), self.dtype)
+        return (*method, *shape, len(self.train), val, self.options.epochs, self.options.batch_size, encoders)
 
 
 def train(runs: Sequence[Run]) -> None:
-    """Train every run's head; sets `head`, `history` (validation accuracy by epoch) and `best_epoch`.
+    """Train every run's head; sets `head`, `history` and `best_epoch`, and where options are searched `chosen` and `tried`.
 
     Raises:
-        GtimmError: the loss stopped being finite.
+        ConfigError: several values to choose from and no validation rows.
+        DataError: features that are not finite; names the row.
+        GtimmError: a run diverged, or all candidates of one.
     """
+    tried = [candidates(run) for run in runs]
     groups: dict[tuple[object, ...], list[Run]] = {}
-    for position, run in enumerate(runs):
+    for position, run in enumerate(one for each in tried for one in each):
         alone = () if run.fusion.capabilities().stackable else (position,)
         groups.setdefault(run.signature() + alone, []).append(run)
     for group in groups.values():
+        group.sort(key=lambda run: run.rates)
+        tables = Tables([run.train for run in group])
+        judged = Tables([run.val for run in group if run.val is not None]) if group[0].val is not None else None
         for chunk in _chunks(group):
-            _train_stack(chunk)
+            _Stack(chunk, tables, judged).train()
+    for run, trained in zip(runs, tried, strict=True):
+        if trained[0] is not run:
+            settle(run, trained)
 
 
 def logits(head: Head, split: Split) -> Tensor:
@@ -115,67 +169,138 @@ def logits(head: Head, split: Split) -> Tensor:
 
 
 def _chunks(group: list[Run]) -> Iterator[list[Run]]:
-    options, sizes = group[0].options, group[0].sizes
-    rows = max(options.batch_size, len(group[0].val) if group[0].val is not None else 0)
-    each = 4 * rows * (sum(sizes.values()) + group[0].classes) * 3
-    step = max(1, STACK_BYTES // max(each, 1))
+    """Cut runs into stacks that fit the memory limit; the features are shared by all and not counted."""
+    step = 1 if len(group) == 1 else max(1, STACK_BYTES // _bytes(group[0], _build(group[0])))
     for begin in range(0, len(group), step):
         yield group[begin : begin + step]
 
 
+def _bytes(run: Run, head: Head) -> int:
+    """Return what one more run takes at its peak: weights, gradients and moments, one batch, and an epoch's draws."""
+    saved = 0
+
+    def count(value: Tensor) -> Tensor:
+        nonlocal saved
+        saved += value.numel() * value.element_size()
+        return value
+
+    x = {m: torch.zeros(2, size, dtype=run.dtype) for m, size in run.sizes.items()}
+    masks = torch.zeros(2, len(x), dtype=torch.bool)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
+        head(x, masks, ~masks)
+    weights = sum(value.numel() * value.element_size() for value in head.parameters())
+    batch = run.dtype.itemsize * (sum(run.sizes.values()) + 6 * run.classes) + (saved - weights if saved > weights else saved)
+    return 6 * weights + run.options.batch_size * batch + len(run.train) * (40 + 36 * len(x))
+
+
 def _build(run: Run) -> Head:
     with torch_seeded(run.seed, "weights"):
-        return run.fusion.build(run.sizes, run.classes, run.encoders)
+        return run.fusion.build(run.sizes, run.classes, run.encoders).to(run.dtype)
 
 
-def _train_stack(runs: list[Run]) -> None:
-    width = sum(runs[0].sizes.values()) * runs[0].classes
-    with torch_threads(1 if len(runs) * runs[0].options.batch_size * width < SMALL_STEP else None):
-        _train_together(runs)
+class _Stack:
+    """Runs of one signature, trained together.
 
+    Args:
+        runs: one after another of equal rates.
+        tables: features of their training rows, and of others.
+        judged: features of their validation rows, and of others.
+    """
 
-def _train_together(runs: list[Run]) -> None:
-    options, rows = runs[0].options, len(runs[0].train)
-    epochs = options.epochs or 15
-    heads = [_build(run) for run in runs]
-    weights, buffers = stack_module_state(cast("list[torch.nn.Module]", heads))
-    skeleton = copy.deepcopy(heads[0]).to("meta")
+    def __init__(self, runs: list[Run], tables: Tables, judged: Tables | None) -> None:
+        self.runs, self.options = runs, runs[0].options
+        stackable = runs[0].fusion.capabilities().stackable
+        self.heads = [_build(run) for run in runs]
+        self.weights, self.buffers = stack_module_state(cast("list[torch.nn.Module]", self.heads))
+        self.learnt = {name: value for name, value in self.weights.items() if value.requires_grad}
+        self.forward = stack(self.heads[0], stackable=stackable)
+        self.optimiser = StackedAdamW(self.learnt, [run.rates for run in runs])
+        self.tables = tables.of([run.train for run in runs])
+        self.targets = stacked_targets([cast("I64", run.train.labels) for run in runs], runs[0].dtype)
+        self.row_weights = self._row_weights()
+        self.streams = [stream(run.seed, "epochs") for run in runs]
+        self.judge = _Judge(runs, judged)
+        self.first: Tensor | None = None
+        balance, seeds = runs[0].balance, [run.seed for run in runs]
+        self.balancer = (
+            Balancer(balance, self.heads[0], self.tables.modalities, seeds, stackable=stackable) if balance is not None else None
+        )
 
-    def forward(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
-        return cast("Tensor", functional_call(skeleton, (w, b), (x, f, o)))
+    def train(self) -> None:
+        """Train all epochs and give each run its head."""
+        size = sum(value.numel() for value in self.learnt.values())
+        batches = Batches(self.tables.values, len(self.runs) * min(self.options.batch_size, len(self.runs[0].train)))
+        with torch_threads(1 if self.options.batch_size * size < SMALL_STEP else None):
+            for epoch in range(self.options.epochs or 15):
+                self._check(self._epoch(epoch, batches), epoch)
+                if all(run.diverged for run in self.runs):
+                    break
+                self.judge.epoch(epoch, self.weights, self.buffers, self.forward)
+        self.judge.finish(self.heads, self.weights)
 
-    stacked = _stacked(forward) if runs[0].fusion.capabilities().stackable else _one_by_one(forward)
-    optimiser = torch.optim.AdamW(list(weights.values()), lr=options.lr, weight_decay=options.weight_decay, fused=True)
-    tables = Tables([run.train for run in runs])
-    labels = torch.stack([torch.from_numpy(cast("I64", run.train.labels)) for run in runs])
-    streams = [stream(run.seed, "epochs") for run in runs]
-    judge = _Judge(runs, weights)
-    balancer = _balancer(runs, skeleton, tables)
-    for epoch in range(epochs):
-        places, filled, observed, order = _epoch(runs, tables, streams)
-        total = torch.zeros(len(runs))
-        for begin in range(0, rows, options.batch_size):
-            chosen = order[:, begin : begin + options.batch_size]
-            x = {m: embedding(places[m].gather(1, chosen), tables.values[m]) for m in tables.modalities}
-            each = torch.arange(len(runs))[:, None]
-            f, o, y = filled[each, chosen], observed[each, chosen], labels.gather(1, chosen)
-            out = stacked(weights, buffers, x, f, o)
-            losses = cross_entropy(out.flatten(0, 1), y.flatten(), reduction="none").view(chosen.shape)
-            optimiser.zero_grad(set_to_none=True)
-            losses.mean(1).sum().backward()  # type: ignore[no-untyped-call]
-            if balancer is not None:
-                balancer(epoch, weights, buffers, x, f, o, y)
-            optimiser.step()
+    def _epoch(self, epoch: int, batches: Batches) -> Tensor:
+        """Pass over all rows once; return the mean loss of each run."""
+        places, filled, observed, order = _epoch(self.runs, self.tables, self.streams)
+        places = {m: place.gather(1, order) for m, place in places.items()}
+        filled, observed, targets = (_ordered(value, order) for value in (filled, observed, self.targets))
+        weights = None if self.row_weights is None else self.row_weights.gather(1, order)
+        total = torch.zeros(len(self.runs))
+        for begin in range(0, order.shape[1], self.options.batch_size):
+            part = (slice(None), slice(begin, begin + self.options.batch_size))
+            x, f, o, y = batches({m: place[part] for m, place in places.items()}), filled[part], observed[part], targets[part]
+            losses = by_row(self.forward(self.weights, self.buffers, x, f, o), y)
+            mean = losses.mean(1) if weights is None else (losses * weights[part]).sum(1) / weights[part].sum(1)
+            found = torch.autograd.grad(mean.sum(), list(self.learnt.values()), allow_unused=True)
+            if self.balancer is not None:
+                found = self._balanced(found, epoch, x, f, o, y)
+            self.optimiser.step(found)
             total += losses.detach().sum(1)
-        _check_finite(runs, total, epoch)
-        judge.epoch(epoch, weights, buffers, stacked)
-    judge.finish(heads, weights)
+            if self.first is None:
+                self.first = losses.detach().mean(1)
+        return total / order.shape[1]
+
+    def _balanced(
+        self, gradients: Sequence[Tensor | None], epoch: int, x: Tensors, f: Tensor, o: Tensor, y: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        assert self.balancer is not None
+        for value, gradient in zip(self.learnt.values(), gradients, strict=True):
+            value.grad = gradient
+        self.balancer(epoch, self.weights, self.buffers, x, f, o, y)
+        return tuple(value.grad for value in self.learnt.values())
+
+    def _row_weights(self) -> Tensor | None:
+        """Return (runs, rows) loss weights, `None` where all are 1."""
+        if all(run.options.fill_weight == 1 and run.options.class_weights is None for run in self.runs):
+            return None
+        found = []
+        for which, run in enumerate(self.runs):
+            imputed, options = self.tables.first(which)[1].any(1).numpy(), run.options
+            fill = cast("float", options.fill_weight)
+            found.append(row_weights(cast("I64", run.train.labels), run.classes, imputed, fill, options.class_weights))
+        return torch.from_numpy(np.stack(found)).to(self.runs[0].dtype)
+
+    def _check(self, loss: Tensor, epoch: int) -> None:
+        """Mark the runs that diverged in this epoch, or raise for one that may not fail."""
+        least = torch.log(torch.tensor(float(max(self.runs[0].classes, 2))))
+        assert self.first is not None
+        for run, value, first in zip(self.runs, loss.tolist(), self.first.tolist(), strict=True):
+            if run.diverged or value <= DIVERGED * max(first, float(least)):
+                continue
+            _refuse_not_finite(run.train, "Training row")
+            how = f"{value:.3g}, from {first:.3g} at the first step," if np.isfinite(value) else "not finite"
+            run.diverged = (
+                f"The loss of seed {run.seed} is {how} after epoch {epoch + 1}. Lower the learning rate "
+                f"(lr={run.rates[0]:g}) or check the features."
+            )
+            if not run.may_fail:
+                raise GtimmError(run.diverged)
 
 
-def _balancer(runs: list[Run], head: Head, tables: Tables) -> Balancer | None:
-    balance, stackable = runs[0].balance, runs[0].fusion.capabilities().stackable
-    seeds = [run.seed for run in runs]
-    return None if balance is None else Balancer(balance, head, tables.modalities, seeds, stackable=stackable)
+def _ordered(values: Tensor, order: Tensor) -> Tensor:
+    """Return values (runs, rows, ...) with each run's rows in its order."""
+    runs, rows = order.shape
+    flat = (order + torch.arange(0, runs * rows, rows)[:, None]).flatten()
+    return values.flatten(0, 1).index_select(0, flat).view(values.shape)
 
 
 def _epoch(
@@ -200,90 +325,80 @@ def _epoch(
 class _Judge:
     """Keeps each run's weights of its best epoch on validation; of the last epoch where there is no validation set."""
 
-    def __init__(self, runs: list[Run], weights: dict[str, Tensor]) -> None:
+    def __init__(self, runs: list[Run], judged: Tables | None) -> None:
         self.runs = runs
         self.best = torch.full((len(runs),), -1.0)
-        self.kept = {name: value.detach().clone() for name, value in weights.items()}
-        vals = [run.val for run in runs if run.val is not None]
-        self.tables = Tables(vals) if vals else None
-        if self.tables is not None:
-            placed = [self.tables.first(which) for which in range(len(runs))]
-            self.places = {m: torch.stack([p[0][m] for p in placed]) for m in self.tables.modalities}
-            self.filled = torch.stack([p[1] for p in placed])
-            self.observed = torch.stack([p[2] for p in placed])
-            if all(torch.equal(value, value[:1].expand_as(value)) for value in self.places.values()):
-                self.places = {m: value[0] for m, value in self.places.items()}  # one set of features serves all
-            self.labels = torch.stack([torch.from_numpy(cast("I64", val.labels)) for val in vals])
+        self.kept: Tensors = {}
+        self.tables = None
         for run in runs:
-            run.history = []
+            run.history, run.diverged = [], None
+        if judged is None:
+            return
+        vals = [cast("Split", run.val) for run in runs]
+        self.tables = judged.of(vals)
+        if not all(value.sum().isfinite() for value in self.tables.values.values()):
+            for val in vals:
+                _refuse_not_finite(val, "Validation row")
+        placed = [self.tables.first(which) for which in range(len(runs))]
+        self.places = {m: torch.stack([p[0][m] for p in placed]) for m in self.tables.modalities}
+        self.filled = torch.stack([p[1] for p in placed])
+        self.observed = torch.stack([p[2] for p in placed])
+        self.rows = 2048
+        if all(torch.equal(value, value[:1].expand_as(value)) for value in self.places.values()):
+            self.places = {m: value[0] for m, value in self.places.items()}  # one set of features serves all
+        else:
+            self.rows = max(2048 // len(runs), runs[0].options.batch_size)
+        self.targets = stacked_targets([cast("I64", val.labels) for val in vals], runs[0].dtype)
 
-    def epoch(self, epoch: int, weights: dict[str, Tensor], buffers: dict[str, Tensor], stacked: _Stacked) -> None:
+    def epoch(self, epoch: int, weights: Tensors, buffers: Tensors, forward: Stacked) -> None:
         """Score an epoch and keep what is better than before."""
         if self.tables is None:
-            better = torch.ones(len(self.runs), dtype=torch.bool)
-        else:
-            right = torch.zeros(len(self.runs))
-            with torch.no_grad():
-                for begin in range(0, self.labels.shape[1], 2048):
-                    chosen = slice(begin, begin + 2048)
-                    x = {m: embedding(self.places[m][..., chosen], self.tables.values[m]) for m in self.tables.modalities}
-                    out = stacked(weights, buffers, x, self.filled[:, chosen], self.observed[:, chosen])
-                    right += (out.argmax(2) == self.labels[:, chosen]).sum(1)
-            score = right / self.labels.shape[1]
-            better = score > self.best
-            self.best = torch.where(better, score, self.best)
-            for run, value in zip(self.runs, score.tolist(), strict=True):
-                assert run.history is not None
-                run.history.append(value)
+            for run in self.runs:
+                run.best_epoch = epoch
+            return
+        score = self._score(self.tables, weights, buffers, forward)
+        alive = torch.tensor([run.diverged is None for run in self.runs])
+        better = alive & (score > self.best)
+        self.best = torch.where(better, score, self.best)
         for name, value in weights.items():
-            self.kept[name][better] = value.detach()[better]
-        for run, improved in zip(self.runs, better.tolist(), strict=True):
+            kept = self.kept.setdefault(name, torch.empty_like(value))
+            kept[better] = value.detach()[better]
+        for run, value, improved in zip(self.runs, score.tolist(), better.tolist(), strict=True):
+            if run.diverged is None and run.history is not None:
+                run.history.append(value)
             if improved:
                 run.best_epoch = epoch
 
-    def finish(self, heads: list[Head], weights: dict[str, Tensor]) -> None:
-        """Give each run its head with the kept weights, in evaluation mode."""
+    def _score(self, tables: Tables, weights: Tensors, buffers: Tensors, forward: Stacked) -> Tensor:
+        total = torch.zeros(len(self.runs))
+        with torch.no_grad():
+            for begin in range(0, self.targets.shape[1], self.rows):
+                chosen = slice(begin, begin + self.rows)
+                x = {m: embedding(self.places[m][..., chosen], tables.values[m]) for m in tables.modalities}
+                out = forward(weights, buffers, x, self.filled[:, chosen], self.observed[:, chosen])
+                total += scores_by_row(out, self.targets[:, chosen]).sum(1)
+        return total / self.targets.shape[1]
+
+    def finish(self, heads: list[Head], weights: Tensors) -> None:
+        """Give each run its head with the kept weights, in evaluation mode; none where it diverged before any were kept."""
+        kept = weights if self.tables is None else self.kept
         for which, (run, head) in enumerate(zip(self.runs, heads, strict=True)):
+            if run.diverged and not run.history:
+                continue
             with torch.no_grad():
                 for name, parameter in head.named_parameters():
-                    parameter.copy_(self.kept[name][which])
+                    parameter.copy_(kept[name][which])
             run.head = head.eval().requires_grad_(False)
 
 
-class _Stacked(Protocol):
-    def __call__(self, w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor: ...
-
-
-def _stacked(forward: _Stacked) -> _Stacked:
-    """Run all heads at once; features (rows, size) without a run dimension are shared by all."""
-    alone = _one_by_one(forward)
-
-    def run(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
-        shared = next(iter(x.values())).dim() == 2
-        if len(f) == 1:  # plain matrix products are several times faster than batched ones of one
-            return alone(w, b, x, f, o)
-        return vmap(forward, in_dims=(0, 0, None if shared else 0, 0, 0), randomness="error")(w, b, x, f, o)
-
-    return run
-
-
-def _one_by_one(forward: _Stacked) -> _Stacked:
-    """Run the heads in turn; arguments as for `_stacked`."""
-
-    def of(values: dict[str, Tensor], i: int) -> dict[str, Tensor]:
-        return {name: value[i] for name, value in values.items()}
-
-    def run(w: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], f: Tensor, o: Tensor) -> Tensor:
-        shared = next(iter(x.values())).dim() == 2
-        return torch.stack([forward(of(w, i), of(b, i), x if shared else of(x, i), f[i], o[i]) for i in range(len(f))])
-
-    return run
-
-
-def _check_finite(runs: list[Run], total: Tensor, epoch: int) -> None:
-    bad = torch.isfinite(total).logical_not().nonzero().flatten().tolist()
-    if bad:
-        raise GtimmError(
-            f"The loss of seed {runs[bad[0]].seed} is not finite after epoch {epoch + 1}. Lower the learning rate "
-            f"(lr={runs[bad[0]].options.lr:g}) or check the features."
-        )
+def _refuse_not_finite(split: Split, what: str) -> None:
+    """Raise `DataError` where a feature that a row may take is not finite."""
+    for m, source in split.sources.items():
+        rows = np.flatnonzero(source.index >= 0)
+        bad = rows[~torch.isfinite(source.own[torch.from_numpy(source.index[rows])]).all(1).numpy()]
+        if len(bad):
+            raise DataError(f"{what} {bad[0]}: the features of {m!r} are not finite ({len(bad)} rows). Check its payload.")
+        if source.fills is not None and source.pool is not None:
+            items = torch.isfinite(source.fills).all(1).logical_not().nonzero().flatten().tolist()
+            if items:
+                raise DataError(f"Item {items[0]} that fills {m!r}: its features are not finite ({len(items)} items). Check it.")

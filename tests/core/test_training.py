@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gtimm.core.errors import GtimmError
+from gtimm.core.errors import DataError, GtimmError
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
 from gtimm.core.seeding import stream, torch_seeded
 from gtimm.core.splits import Source, Split
-from gtimm.core.training import Run, TrainOptions, _chunks, logits, train
+from gtimm.core.training import Run, TrainOptions, _bytes, _chunks, logits, train
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion
@@ -127,9 +127,16 @@ def test_runs_of_unequal_shape_train_in_one_call() -> None:
 
 
 def test_large_stacks_are_cut_to_fit_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gtimm.core.training.STACK_BYTES", 4 * 40 * 10 * 3 * 2)
-    runs = [run(seed=s) for s in range(5)]
+    runs, whole = [run(seed=s) for s in range(5)], [run(seed=s) for s in range(5)]
+    assert [len(chunk) for chunk in _chunks(runs)] == [5]
+    monkeypatch.setattr("gtimm.core.training.STACK_BYTES", int(2.5 * _bytes(runs[0], LateFusion().build(runs[0].sizes, 3, None))))
     assert [len(chunk) for chunk in _chunks(runs)] == [2, 2, 1]
+    train(runs)
+    monkeypatch.undo()
+    train(whole)
+    for one, two in zip(runs, whole, strict=True):
+        assert one.history == two.history
+        torch.testing.assert_close(weights(one), weights(two), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [50, 16])
@@ -215,10 +222,42 @@ def test_the_global_random_state_is_left_alone() -> None:
 
 
 def test_a_loss_that_is_not_finite_is_an_error_that_names_the_seed() -> None:
-    bad = run(seed=4)
-    bad.train.sources["b"].own[3] = float("inf")
-    with pytest.raises(GtimmError, match=r"seed 4 is not finite after epoch 1.*lr=0\.02"):
+    bad = run(seed=4, lr=1e38)
+    with pytest.raises(GtimmError, match=r"seed 4 is not finite after epoch 1\. Lower the learning rate \(lr=1e\+38\)"):
         train([run(seed=2), bad])
+
+
+def test_a_loss_that_runs_away_is_an_error_that_says_from_where_to_where() -> None:
+    with pytest.raises(GtimmError, match=r"seed 4 is \d.*, from \d.* at the first step, after epoch 1\. Lower.*\(lr=1e\+06\)"):
+        train([run(seed=2), run(seed=4, lr=1e6)])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_an_error_that_names_the_row(value: float) -> None:
+    bad = run(seed=4)
+    bad.train.sources["b"].own[3] = value
+    with pytest.raises(DataError, match=r"Training row 3: the features of 'b' are not finite \(1 rows\)"):
+        train([run(seed=2), bad])
+    judged = run(seed=4)
+    assert judged.val is not None
+    judged.val.sources["a"].own[5] = value
+    with pytest.raises(DataError, match=r"Validation row 11: the features of 'a'"):
+        train([run(seed=2), judged])
+    filled = run(seed=4)
+    assert filled.train.sources["a"].fills is not None
+    filled.train.sources["a"].fills[1] = value
+    with pytest.raises(DataError, match=r"Item 1 that fills 'a'"):
+        train([run(seed=2), filled])
+
+
+def test_features_that_no_row_takes_may_be_anything() -> None:
+    clean, spoilt = run(), run()
+    source = spoilt.train.sources["a"]
+    spoilt.train.sources["a"] = Source(
+        torch.cat([source.own, torch.full((2, 5), float("nan"))]), source.index, source.fills, source.pool, source.hidden
+    )
+    train([clean, spoilt])
+    torch.testing.assert_close(weights(clean), weights(spoilt))
 
 
 def test_each_epoch_draws_afresh_and_evaluation_takes_the_first() -> None:

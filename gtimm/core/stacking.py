@@ -1,0 +1,118 @@
+"""Many heads as one: their outputs, their optimiser steps and the batches they read."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol, cast
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.optim.adamw import adamw
+
+if TYPE_CHECKING:
+    from gtimm.core.fusion import Head
+
+Tensors = dict[str, Tensor]
+
+
+class Stacked(Protocol):
+    """All heads at once: weights and buffers (runs, ...), x (runs, n, size) or shared (n, size), masks (runs, n, modalities)."""
+
+    def __call__(self, w: Tensors, b: Tensors, x: Tensors, f: Tensor, o: Tensor) -> Tensor:
+        """Return (runs, n, classes) logits."""
+        ...
+
+
+def stack(head: Head, *, stackable: bool) -> Stacked:
+    """Return what runs heads of this form together; in turn where `stackable` is False."""
+    skeleton = copy.deepcopy(head).to("meta")
+
+    def forward(w: Tensors, b: Tensors, x: Tensors, f: Tensor, o: Tensor) -> Tensor:
+        return cast("Tensor", functional_call(skeleton, (w, b), (x, f, o)))
+
+    return _together(forward) if stackable else _in_turn(forward)
+
+
+def _together(forward: Stacked) -> Stacked:
+    alone = _in_turn(forward)
+
+    def run(w: Tensors, b: Tensors, x: Tensors, f: Tensor, o: Tensor) -> Tensor:
+        if len(f) == 1:  # plain matrix products are several times faster than batched ones of one
+            return alone(w, b, x, f, o)
+        shared = next(iter(x.values())).dim() == 2
+        return vmap(forward, in_dims=(0, 0, None if shared else 0, 0, 0), randomness="error")(w, b, x, f, o)
+
+    return run
+
+
+def _in_turn(forward: Stacked) -> Stacked:
+    def unbound(values: Tensors, count: int) -> list[Tensors]:
+        if count == 1:  # the gradient of a view is a view, that of a selection is a copy
+            return [{name: value.squeeze(0) for name, value in values.items()}]
+        return [{name: value[i] for name, value in values.items()} for i in range(count)]
+
+    def run(w: Tensors, b: Tensors, x: Tensors, f: Tensor, o: Tensor) -> Tensor:
+        count = len(f)
+        each = [x] * count if next(iter(x.values())).dim() == 2 else unbound(x, count)
+        given = zip(unbound(w, count), unbound(b, count), each, f, o, strict=True)
+        found = [forward(*one) for one in given]
+        return found[0].unsqueeze(0) if count == 1 else torch.stack(found)
+
+    return run
+
+
+class StackedAdamW:
+    """AdamW of a stack of runs, each with its own learning rate and weight decay; runs of equal rates should be neighbours.
+
+    Every neighbourhood is one fused step of PyTorch's on views of the weights, so each run moves as under `torch.optim.AdamW`.
+
+    Args:
+        weights: name to (runs, ...), changed in place.
+        rates: learning rate and weight decay of each run.
+    """
+
+    def __init__(self, weights: Tensors, rates: Sequence[tuple[float, float]]) -> None:
+        self.parts, begin = [], 0
+        for (lr, decay), same in groupby(rates):
+            part = slice(begin, begin + len(list(same)))
+            views = [value.detach()[part] for value in weights.values()]
+            moments = [torch.zeros_like(view) for view in views], [torch.zeros_like(view) for view in views]
+            self.parts.append((part, views, *moments, [torch.zeros(()) for _ in views], lr, decay))
+            begin = part.stop
+
+    def step(self, gradients: Sequence[Tensor | None]) -> None:
+        """Move the weights by gradients (runs, ...), in the order of the weights; what has none stays."""
+        found = {
+            i: gradient.contiguous() for i, gradient in enumerate(gradients) if gradient is not None
+        }  # as the fused step needs
+        for part, *of_weights, lr, decay in self.parts:
+            views, first, second, steps = ([values[i] for i in found] for values in of_weights)
+            adamw(
+                views, [gradient[part] for gradient in found.values()], first, second, [], steps, fused=True, amsgrad=False,
+                beta1=0.9, beta2=0.999, lr=lr, weight_decay=decay, eps=1e-8, maximize=False,
+            )  # fmt: skip
+
+
+class Batches:
+    """Features of one batch after another, copied into the same memory each time: a fresh block a step costs page faults.
+
+    Args:
+        tables: modality to (places, size) features.
+        rows: most rows of all runs together in a batch.
+    """
+
+    def __init__(self, tables: Tensors, rows: int) -> None:
+        self.tables = tables
+        self.room = {m: table.new_empty(rows, table.shape[1]) for m, table in tables.items()}
+
+    def __call__(self, places: Tensors) -> Tensors:
+        """Return modality to (runs, n, size) features at places (runs, n); valid until the next call."""
+        found = {}
+        for m, place in places.items():
+            room = self.room[m][: place.numel()]
+            torch.index_select(self.tables[m], 0, place.reshape(-1), out=room)
+            found[m] = room.view(*place.shape, -1)
+        return found
