@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gtimm.core.bank_files import ABOUT, LOG, Log, Record, is_whole
-from gtimm.core.banks import DIGEST, IMPORTED, bank_folder, facts
+from gtimm.core.banks import DIGEST, IMPORT_LOCK, IMPORTED, bank_folder, facts
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import ConfigError, DataError, MediaError, StoreError
 from gtimm.core.files import file_digest, write_json
@@ -78,7 +78,7 @@ def import_folder(source: Path, home: Path, name: str) -> Imported:
     there = facts(result.folder) if result.folder.is_dir() else None
     if there is not None and there.kind not in (None, found.kind):
         raise DataError(f"{result.folder} holds files of kind {there.kind!r}, {source} of {found.kind!r}. Choose another name.")
-    mine = claim(result.folder / ".import.lock")
+    mine = claim(result.folder / IMPORT_LOCK)
     if mine is None:
         raise ConfigError(f"Another process is importing into {result.folder}. Wait for it, or choose another name.")
     about = {"generator": IMPORTED, "model": None, "name": name, "source": source.resolve().name, "kind": found.kind}

@@ -20,6 +20,7 @@ from gtimm.core.progress import progress_bar
 
 IMPORTED = "imported"
 """What stands as the generator of a bank that was imported."""
+IMPORT_LOCK = ".import.lock"
 DIGEST = "sha256"
 """Field of an imported item's line: hex SHA-256 of its file."""
 
@@ -203,7 +204,7 @@ def repair(folder: Path, damages: Sequence[Damage]) -> Mended:
 
     def keep(record: dict[str, Any]) -> bool:
         name = record["file_name"]
-        fine = name not in seen and leads_out(folder, name) is None and (folder / name).is_file()
+        fine = name not in seen and leads_out(folder, name) is None and os.path.isfile(folder / name)
         seen.add(name)
         return fine
 
@@ -246,7 +247,7 @@ def _lines(folder: Path, log: Log) -> Iterator[Damage]:
             yield Damage(name, f"stands twice in {LOG}")
         elif reason := leads_out(folder, name):
             yield Damage(name, f"{reason}; {LOG}, line {number}")
-        elif not (folder / name).is_file():
+        elif not os.path.isfile(folder / name):
             yield Damage(name, f"is in {LOG} and not in the folder")
         if isinstance(name, str):
             seen.add(name)
@@ -260,8 +261,8 @@ def _raw(log: Log) -> Iterator[tuple[int, str]]:
 
 
 def _being_filled(folder: Path) -> bool:
-    """Return whether a live process has claimed a batch of this bank."""
-    for path in (folder / CLAIMS).glob("*.lock"):
+    """Return whether a live process has claimed a batch of this bank, or imports into it."""
+    for path in [*(folder / CLAIMS).glob("*.lock"), *folder.glob(IMPORT_LOCK)]:
         mine = claim(path)
         if mine is None:
             return True

@@ -125,6 +125,7 @@ def _listed(folder: Path, need_labels: bool) -> Iterator[LabelledFile]:
 def _record(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except ValueError:
         record = None
     if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
@@ -147,6 +148,8 @@ def _by_folder(folder: Path) -> Iterator[LabelledFile]:
                 path = Path(root) / name
                 if path.suffix.lower() in SUFFIXES and not name.startswith("."):
                     relative = path.relative_to(folder).as_posix()
+                    if any("\ud800" <= letter <= "\udfff" for letter in relative):
+                        raise DataError(f"{folder}: the name {relative!a} is not UTF-8. Rename it.")
                     yield LabelledFile(_checked(folder, relative, str(folder)), relative, below.name)
 
 
@@ -159,6 +162,6 @@ def _checked(folder: Path, name: str, where: str) -> Path:
     if reason := leads_out(folder, name):
         raise DataError(f"{where}: {describe(name)} {reason}. Copy the file into the folder, or take it out.")
     path = folder / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # also of names that are too long for this system
         raise DataError(f"{where}: {describe(name)} is not a file. Take it out; `gtimm bank verify --repair` mends a bank.")
     return path

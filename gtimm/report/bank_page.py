@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _tile(root: Path, name: str) -> dict[str, str]:
     path = root / name
     if leads_out(root, name) or path.suffix.lower() not in SUFFIXES:
         return {"scale": "none", "source": "not shown: its file leads out of the bank, or is of another kind"}
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {"scale": "none", "source": "no file was kept"}
     try:
         return _sound(path) if SUFFIXES[path.suffix.lower()] == "audio" else _image(path)

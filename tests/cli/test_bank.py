@@ -28,7 +28,7 @@ from gtimm.prompts.label import LabelPrompts
 NASTY = "<script>alert('x')</script> & \"quoted\""
 
 
-def call(*arguments: str) -> Any:
+def call(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["bank", *map(str, arguments)])
 
 

@@ -12,13 +12,13 @@ import pytest
 import soundfile
 from PIL import Image
 
-from gtimm.core import bank_transfer
 from gtimm.core.bank import Bank
 from gtimm.core.bank_transfer import export_bank, folder_names, import_folder
 from gtimm.core.banks import facts, find_bank, list_banks, repair, verify
 from gtimm.core.claims import claim
 from gtimm.core.errors import ConfigError, DataError, StoreError
 from gtimm.core.labelled import leads_out, read_labelled
+from gtimm.core.media import load_image
 from gtimm.core.prompts import plan_requests
 from gtimm.engines.local import LocalEngine
 from gtimm.imputers.stable_diffusion import StableDiffusionTiny
@@ -131,15 +131,23 @@ def test_lines_that_lead_out_repeat_or_name_nothing_go(folder: Path, tmp_path: P
     outside = picture(tmp_path / "outside" / "secret.png")
     (folder / "link").symlink_to(outside.parent)
     whole = (folder / "metadata.jsonl").read_text()
-    bad = [str(outside), "../../secret.png", "link/secret.png", "ab/gone.png", json.loads(whole.splitlines()[0])["file_name"]]
+    long = "ab/" + "x" * 5000 + ".png"
+    bad = [
+        long,
+        str(outside),
+        "../../secret.png",
+        "link/secret.png",
+        "ab/gone.png",
+        json.loads(whole.splitlines()[0])["file_name"],
+    ]
     more = "".join(json.dumps({"file_name": name}) + "\n" for name in bad)
     (folder / "metadata.jsonl").write_text(whole + more + '{"file_name": "cut')
     damages = verify(folder)
     text = " / ".join(f"{d.name} {d.reason}" for d in damages)
-    assert len(damages) == 6
+    assert len(damages) == 7
     for part in ("absolute", "'..'", "symbolic link", "not in the folder", "twice", "cut short"):
         assert part in text
-    assert repair(folder, damages).lines == 6
+    assert repair(folder, damages).lines == 7
     assert (folder / "metadata.jsonl").read_text() == whole
     assert outside.is_file()
 
@@ -210,7 +218,7 @@ def test_an_interrupted_import_goes_on(tmp_path: Path, home: Path, monkeypatch: 
     source, seen = tmp_path / "source", []
     for n in range(5):
         picture(source / "cat" / f"{n}.png", n)
-    load = bank_transfer.load_image
+    load = load_image
 
     def stop(path: Any) -> Any:
         seen.append(path)
@@ -218,7 +226,7 @@ def test_an_interrupted_import_goes_on(tmp_path: Path, home: Path, monkeypatch: 
             raise KeyboardInterrupt
         return load(path)
 
-    monkeypatch.setattr(bank_transfer, "load_image", stop)
+    monkeypatch.setattr("gtimm.core.bank_transfer.load_image", stop)
     with pytest.raises(KeyboardInterrupt):
         import_folder(source, home, "mine")
     (half,) = list_banks(home)
@@ -229,6 +237,29 @@ def test_an_interrupted_import_goes_on(tmp_path: Path, home: Path, monkeypatch: 
     assert (done.added, done.known) == (3, 2)
     assert len(seen) == 6, "what is there is not decoded again"
     assert verify(done.folder) == []
+
+
+def test_an_import_writes_the_lines_that_a_killed_one_owed(tmp_path: Path, home: Path) -> None:
+    for n in range(3):
+        picture(tmp_path / "source" / "cat" / f"{n}.png", n)
+    bank = import_folder(tmp_path / "source", home, "mine").folder
+    whole = (bank / "metadata.jsonl").read_text().splitlines(keepends=True)
+    (bank / "metadata.jsonl").write_text(whole[0] + whole[1][:20])
+    assert len(verify(bank)) == 3
+    again = import_folder(tmp_path / "source", home, "mine")
+    assert (again.added, again.known) == (0, 3)
+    repair(bank, verify(bank))
+    assert (bank / "metadata.jsonl").read_text() == "".join(whole)
+
+
+def test_an_import_at_work_keeps_another_out(tmp_path: Path, home: Path) -> None:
+    picture(tmp_path / "source" / "cat" / "a.png")
+    mine = claim(home / "bank" / "imported-mine" / ".import.lock")
+    assert mine is not None
+    with pytest.raises(ConfigError, match="Another process is importing"):
+        import_folder(tmp_path / "source", home, "mine")
+    mine.release()
+    assert import_folder(tmp_path / "source", home, "mine").added == 1
 
 
 def test_an_import_names_unreadable_files_and_takes_the_others(tmp_path: Path, home: Path) -> None:
@@ -269,6 +300,16 @@ def test_nothing_outside_the_folder_is_read(name: str, tmp_path: Path, home: Pat
         read_labelled(source)
 
 
+def test_class_folders_are_named_in_any_script_but_not_in_other_encodings(tmp_path: Path) -> None:
+    labels = ["👨\u200d👩\u200d👧", "naïve\u00a0name", "犬"]
+    for label in labels:
+        picture(tmp_path / label / "a.png")
+    assert sorted(read_labelled(tmp_path).labels) == sorted(labels)
+    picture(tmp_path / "\udcff" / "a.png")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_labelled(tmp_path)
+
+
 def test_links_within_the_folder_are_fine(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "a.png")
     (tmp_path / "cat" / "b.png").symlink_to("a.png")
@@ -290,6 +331,9 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path, home: Path) -> None
     soundfile.write(tmp_path / "both" / "cat" / "a.wav", np.zeros(80), 8000)
     with pytest.raises(DataError, match="both images"):
         read_labelled(tmp_path / "both")
+    (tmp_path / "plain" / "metadata.jsonl").write_text('{"file_name": "a.png", "label": "\\ud800"}\n')
+    with pytest.raises(DataError, match="is not a JSON object"):
+        read_labelled(tmp_path / "plain")
     with pytest.raises(ConfigError, match="--name"):
         import_folder(tmp_path / "both", home, "../up")
 
@@ -342,7 +386,7 @@ def test_an_export_that_fails_leaves_nothing(folder: Path, tmp_path: Path, monke
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bank_transfer.shutil, "copyfile", full)
+    monkeypatch.setattr("gtimm.core.bank_transfer.shutil.copyfile", full)
     before = set(tmp_path.iterdir())
     with pytest.raises(StoreError, match="No space left"):
         export_bank(folder, tmp_path / "out")
