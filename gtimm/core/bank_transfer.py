@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gtimm.core.bank_files import ABOUT, LOG, Log, Record, is_whole
+from gtimm.core.bank_files import ABOUT, LOG, REJECTED, Log, Record, is_whole
 from gtimm.core.banks import DIGEST, IMPORT_LOCK, IMPORTED, bank_folder, facts
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import ConfigError, DataError, MediaError, StoreError
@@ -26,7 +26,7 @@ from gtimm.core.progress import progress_bar
 LINES = 64  # items between writes of the log
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST = 100  # bytes of a class folder's name
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789"), LOG}
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789"), LOG, REJECTED}
 _SPLITS = re.compile(
     r"(^|[^A-Za-z~])(?=(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[^A-Za-z]|$))", re.IGNORECASE
 )

@@ -350,6 +350,7 @@ def test_export_has_every_class_under_a_name_of_its_own(tmp_path: Path) -> None:
     count, renamed = export_bank(listed(source, records), tmp_path / "out")
     assert count == len(records)
     assert renamed["train"] == "~train"
+    assert folder_names(["rejected"]) == {"rejected": "_rejected"}, "a bank keeps there what a gate turned down"
     assert "cat" not in renamed
     found = lines(tmp_path / "out")
     assert [(r["label"], r["prompt"]) for r in found] == [(r["label"], r["prompt"]) for r in records]
