@@ -17,6 +17,7 @@ from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.options import EmbedOptions
 from gtimm.core.registry import registry
+from gtimm.core.search import need_validation
 from gtimm.core.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Pipeline:
         rows: `"complete"` trains only on rows that have all the modalities used (low-resource training).
         unseen: modalities whose training payloads are taken as missing in every row: what fills them stands alone (zero-shot).
         balance: how no modality outruns the others in training, such as `"ogm-ge"`; by default they are left to it.
-        train: `TrainOptions`, or its fields.
+        train: `TrainOptions`, or its fields. Of several values, `{"lr": [1e-4, 2e-4, 5e-4]}`, the best on `val` is `chosen`.
         seed: of masks, draws, order and initial weights.
         store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
@@ -125,6 +126,7 @@ class Pipeline:
         self.columns: dict[str, Any] = {}
         self.kinds: dict[str, str] = {}
         self.history: list[float] = []
+        self.chosen: dict[str, float] = {}
         self.unfilled: dict[str, int] = {}
         self.multilabel = False
         self.temperature = 1.0
@@ -224,6 +226,7 @@ class Pipeline:
             raise DataError(f"{'Training' if train.labels is None else 'Validation'} data needs labels.")
         if self.calibrate and val is None:
             raise DataError("calibrate=True fits the temperature on validation data; give val=, or leave calibrate out.")
+        need_validation(self.train_options, there=val is not None)
         data = train.with_missing(missing, self.seed) if missing is not None else train
         if self.unseen:
             data = data.with_missing(Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True), self.seed)
@@ -254,7 +257,7 @@ class Pipeline:
 
     def adopt(self, run: Run) -> Pipeline:
         """Take the head of a trained run; with `calibrate` its temperature is fitted here."""
-        self._head, self.history, self.temperature = run.head, run.history or [], 1.0
+        self._head, self.history, self.temperature, self.chosen = run.head, run.history or [], 1.0, dict(run.chosen)
         if self.calibrate and run.val is not None:
             self.temperature = self.predictor().calibrated(run.val)
         return self
@@ -360,7 +363,7 @@ class Pipeline:
             "balance": None if self.balance is None else registry("balance").spec(self.balance),
             "draws": None if self.draws == 1 else self.draws,
             "calibrate": self.calibrate or None,
-            "train": self.train_options.model_dump(exclude_defaults=True) or None,
+            "train": self.train_options.model_dump(mode="json", exclude_defaults=True) or None,
             "embed": {n: value for n, value in asdict(self.embed_options).items() if value != defaults[n]} or None,
         }
         return config | {name: value for name, value in more.items() if value is not None}

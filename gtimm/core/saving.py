@@ -61,6 +61,7 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 "fingerprints": {m: pipeline.backbones.require(m).fingerprint() for m in pipeline.kinds},
                 "columns": pipeline.columns,
                 "history": pipeline.history,
+                "chosen": pipeline.chosen,
                 **({"training_data": held} if held else {}),
             },
         )
@@ -124,6 +125,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     pipeline.multilabel = bool(meta.get("multilabel", False))
     pipeline.temperature, pipeline.prior = float(meta["temperature"]), np.array(meta["prior"], np.float32)
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]
+    pipeline.chosen = meta.get("chosen", {})
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         if part == "state":

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gtimm.core.errors import DataError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -123,6 +125,19 @@ class Tables:
                 filled[:, column] = torch.from_numpy(drawn)
             places[m] = torch.from_numpy(place)
         return places, filled, observed
+
+
+def refuse_not_finite(split: Split, what: str) -> None:
+    """Raise `DataError` where a feature that a row may take is not finite."""
+    for m, source in split.sources.items():
+        rows = np.flatnonzero(source.index >= 0)
+        bad = rows[~torch.isfinite(source.own[torch.from_numpy(source.index[rows])]).all(1).numpy()]
+        if len(bad):
+            raise DataError(f"{what} {bad[0]}: the features of {m!r} are not finite ({len(bad)} rows). Check its payload.")
+        if source.fills is not None and source.pool is not None:
+            items = torch.isfinite(source.fills).all(1).logical_not().nonzero().flatten().tolist()
+            if items:
+                raise DataError(f"Item {items[0]} that fills {m!r}: its features are not finite ({len(items)} items). Check it.")
 
 
 def _key(part: Tensor) -> tuple[int, ...]:

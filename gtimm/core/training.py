@@ -18,11 +18,11 @@ from torch.func import stack_module_state
 from torch.nn.functional import embedding
 
 from gtimm.core.balancing import Balancer
-from gtimm.core.errors import DataError, GtimmError
+from gtimm.core.errors import GtimmError
 from gtimm.core.losses import by_row, row_weights, scores_by_row, stacked_targets
 from gtimm.core.search import candidates, settle
 from gtimm.core.seeding import stream, torch_seeded, torch_threads
-from gtimm.core.splits import Split, Tables
+from gtimm.core.splits import Split, Tables, refuse_not_finite
 from gtimm.core.stacking import Batches, Stacked, StackedAdamW, Tensors, stack
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class _Stack:
             x, f, o, y = batches({m: place[part] for m, place in places.items()}), filled[part], observed[part], targets[part]
             losses = by_row(self.forward(self.weights, self.buffers, x, f, o), y)
             mean = losses.mean(1) if weights is None else (losses * weights[part]).sum(1) / weights[part].sum(1)
-            found = torch.autograd.grad(mean.sum(), list(self.learnt.values()), allow_unused=True)
+            found: Sequence[Tensor | None] = torch.autograd.grad(mean.sum(), list(self.learnt.values()), allow_unused=True)
             if self.balancer is not None:
                 found = self._balanced(found, epoch, x, f, o, y)
             self.optimiser.step(found)
@@ -286,7 +286,7 @@ class _Stack:
         for run, value, first in zip(self.runs, loss.tolist(), self.first.tolist(), strict=True):
             if run.diverged or value <= DIVERGED * max(first, float(least)):
                 continue
-            _refuse_not_finite(run.train, "Training row")
+            refuse_not_finite(run.train, "Training row")
             how = f"{value:.3g}, from {first:.3g} at the first step," if np.isfinite(value) else "not finite"
             run.diverged = (
                 f"The loss of seed {run.seed} is {how} after epoch {epoch + 1}. Lower the learning rate "
@@ -338,7 +338,7 @@ class _Judge:
         self.tables = judged.of(vals)
         if not all(value.sum().isfinite() for value in self.tables.values.values()):
             for val in vals:
-                _refuse_not_finite(val, "Validation row")
+                refuse_not_finite(val, "Validation row")
         placed = [self.tables.first(which) for which in range(len(runs))]
         self.places = {m: torch.stack([p[0][m] for p in placed]) for m in self.tables.modalities}
         self.filled = torch.stack([p[1] for p in placed])
@@ -389,16 +389,3 @@ class _Judge:
                 for name, parameter in head.named_parameters():
                     parameter.copy_(kept[name][which])
             run.head = head.eval().requires_grad_(False)
-
-
-def _refuse_not_finite(split: Split, what: str) -> None:
-    """Raise `DataError` where a feature that a row may take is not finite."""
-    for m, source in split.sources.items():
-        rows = np.flatnonzero(source.index >= 0)
-        bad = rows[~torch.isfinite(source.own[torch.from_numpy(source.index[rows])]).all(1).numpy()]
-        if len(bad):
-            raise DataError(f"{what} {bad[0]}: the features of {m!r} are not finite ({len(bad)} rows). Check its payload.")
-        if source.fills is not None and source.pool is not None:
-            items = torch.isfinite(source.fills).all(1).logical_not().nonzero().flatten().tolist()
-            if items:
-                raise DataError(f"Item {items[0]} that fills {m!r}: its features are not finite ({len(items)} items). Check it.")

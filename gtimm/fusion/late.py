@@ -41,11 +41,7 @@ class _Late(Head):
         self.last = nn.Linear(hidden, classes) if hidden else None
 
     def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
-        # The first layer on the concatenation, part by part: nothing is copied together.
-        parts = torch.split(self.first.weight, self.sizes, dim=-1)
-        out = self.first.bias + sum(
-            torch.nn.functional.linear(x[name], part.contiguous()) for name, part in zip(self.names, parts, strict=True)
-        )
+        out = self.first(torch.cat([x[name] for name in self.names], -1))
         return out if self.last is None else cast("Tensor", self.last(out.relu()))
 
     def own_parameters(self) -> dict[str, dict[str, slice]]:
