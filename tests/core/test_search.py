@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from gtimm import MultimodalDataset, Pipeline
 from gtimm.core.errors import ConfigError, GtimmError
 from gtimm.core.losses import by_row, row_weights, scores_by_row
 from gtimm.core.pool import Features, Pool
@@ -20,6 +22,7 @@ from gtimm.core.stacking import StackedAdamW
 from gtimm.core.training import Run, TrainOptions, _Stack, train
 
 CLASSES = 3
+BACKBONE = {"name": "precomputed", "dim": 5}
 
 
 def split(rows: int, seed: int, dtype: torch.dtype = torch.float64, *, sets: bool = False) -> Split:
@@ -140,7 +143,7 @@ def test_the_best_candidate_on_validation_is_taken() -> None:
     best = max(found.tried, key=lambda one: one["score"] or 0)
     assert found.chosen == {"lr": best["lr"], "fill_weight": best["fill_weight"]}
     assert found.chosen["lr"] != 1e-9
-    alone = run(**found.chosen)
+    alone = run(lr=found.chosen["lr"], fill_weight=found.chosen["fill_weight"])
     train([alone])
     torch.testing.assert_close(weights(found), weights(alone), atol=1e-9, rtol=0)
     assert found.history == alone.history
@@ -203,3 +206,23 @@ def test_class_weights_must_fit_the_labels() -> None:
         train([run(class_weights=(1.0, 2.0))])
     with pytest.raises(ConfigError, match="sets of classes"):
         train([run(sets=True, class_weights="balanced")])
+
+
+def test_a_pipeline_searches_on_validation_and_keeps_what_it_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GTIMM_HOME", str(tmp_path / "home"))
+    random = np.random.default_rng(0)
+    labels = random.integers(0, CLASSES, 60)
+    values = {"a": random.normal(size=(60, 5)) + np.eye(CLASSES, 5)[labels], "b": random.normal(size=(60, 5))}
+    kinds = dict.fromkeys(values, "vector")
+    data = MultimodalDataset.from_arrays({m: v.astype(np.float32) for m, v in values.items()}, labels, kinds=kinds)
+    options: dict[str, Any] = {"lr": [1e-9, 0.05], "epochs": 5}
+    pipe = Pipeline(BACKBONE, train=options).fit(data, val=data, missing={"a": 0.5})
+    assert pipe.chosen == {"lr": 0.05}
+    alone = Pipeline(BACKBONE, train={**options, "lr": 0.05}).fit(data, val=data, missing={"a": 0.5})
+    np.testing.assert_allclose(pipe.predict_proba(data), alone.predict_proba(data), atol=1e-5)
+    pipe.save(tmp_path / "model")
+    again = Pipeline.load(tmp_path / "model")
+    assert again.chosen == pipe.chosen
+    assert again.config()["train"] == options
+    with pytest.raises(ConfigError, match="val="):
+        Pipeline(BACKBONE, train=options).fit(data)
