@@ -86,7 +86,7 @@ class RunConfig(BaseModel):
         from gtimm.core.fusion import matched
 
         used = self.pipeline.get("modalities")
-        ratios = {m: r for m, r in Missing.of(self.evaluate.missing).ratios.items() if used is None or m in used}
+        ratios = {m: r for m, r in Missing.of(self.evaluate.missing).shares.items() if used is None or m in used}
         return {**self.pipeline, "fusion": matched(self.pipeline["fusion"], ratios)}
 
     def load_data(self, folder: Path | None = None) -> Splits:

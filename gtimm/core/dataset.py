@@ -56,6 +56,7 @@ class MultimodalDataset:
         classes: class names; a label is an index into them. Empty without labels.
         labels: (rows,) int64; for multi-label data (rows, classes) bool; `None` for data to predict.
         name: for reports.
+        extra: other columns by name, (rows,) each: nothing reads them but `Missing(on=...)`.
         missing: the `Missing` that sealed this copy, or `None`.
     """
 
@@ -68,8 +69,10 @@ class MultimodalDataset:
         *,
         name: str = "data",
         columns: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.name = name
+        self.extra = {str(column): np.fromiter(values, object, len(values)) for column, values in (extra or {}).items()}
         self.modalities: tuple[str, ...] = tuple(payloads)
         self.classes: tuple[str, ...] = tuple(classes)
         self.labels = labels
@@ -132,6 +135,7 @@ class MultimodalDataset:
         *,
         classes: Sequence[str] | None = None,
         kinds: Mapping[str, str] | None = None,
+        extra: Mapping[str, Sequence[Any]] | None = None,
         name: str = "data",
     ) -> MultimodalDataset:
         """Make a data set from sequences of payloads in memory.
@@ -143,6 +147,7 @@ class MultimodalDataset:
                 and 1; `None` for data to predict.
             classes: class names; by default the sorted distinct labels.
             kinds: kind of each modality whose name is not its kind.
+            extra: other columns, which `Missing(on=...)` may go by.
             name: for reports.
 
         Raises:
@@ -151,7 +156,7 @@ class MultimodalDataset:
         """
         found = {m: modality_kind(m, (kinds or {}).get(m)) for m in modalities}
         indices, names = encode_labels(labels, classes)
-        return cls({m: _by_position(values) for m, values in modalities.items()}, found, indices, names, name=name)
+        return cls({m: _by_position(values) for m, values in modalities.items()}, found, indices, names, name=name, extra=extra)
 
     def __len__(self) -> int:
         return self._rows
@@ -251,6 +256,7 @@ class MultimodalDataset:
             raise DataError(f"A subset of {self.name!r} without rows is no data set.")
         copy = self._copy()
         copy._rows = len(chosen)
+        copy.extra = {column: values[chosen] for column, values in self.extra.items()}
         copy.labels = None if self.labels is None else self.labels[chosen]
         for m, shared in self._payloads.items():
             keys = {new: shared.keys[old] for new, old in enumerate(chosen.tolist()) if old in shared.keys}
@@ -354,7 +360,7 @@ def _present(values: Sequence[Payload]) -> Bool:
 def _check(data: MultimodalDataset) -> None:
     if not data.modalities:
         raise DataError(f"{data.name!r} has no modality.")
-    lengths = {m: len(mask) for m, mask in data._natural.items()}
+    lengths = {m: len(mask) for m, mask in data._natural.items()} | {c: len(values) for c, values in data.extra.items()}
     if data.labels is not None:
         lengths["labels"] = len(data.labels)
     if len(set(lengths.values())) > 1:

@@ -78,7 +78,10 @@ def read_frame(
         "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
         "label": label if label is None or isinstance(label, str) else list(label),
     }
-    return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns)
+    used = {c.name if isinstance(c, Column) else c for c in modalities.values()}
+    used |= set([label] if isinstance(label, str) else label or ())
+    extra = {c: frame[c].tolist() for c in frame.columns if c not in used}
+    return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns, extra=extra)
 
 
 def read_folder(

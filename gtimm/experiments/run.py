@@ -73,7 +73,7 @@ def run_config(
         folder.log("scored", seed=pipe.seed, scores=scores[-1])
     name, budget = _describe(pipes[0])
     name = parsed.method or name
-    setting = Setting(data.facts.get("name", data.train.name), name, missing.mechanism, missing.ratios, hidden.ratios, budget)
+    setting = Setting(data.facts.get("name", data.train.name), name, missing.mechanism, missing.shares, hidden.shares, budget)
     seconds = time.perf_counter() - began
     rows = rows_of([Cell(setting, np.array(values), seconds, metric)], Bootstrap(len(data.test), len(pipes)))
     for other in [name for name in scores[0] if name != metric]:

@@ -14,7 +14,7 @@ from gtimm.core.errors import DataError
 from gtimm.report.methods import GENERATION, REFERENCES, ROBUST, family, method_order
 
 SCHEMA_VERSION = 1
-_MECHANISMS = ("random", "stratified", "classes")
+_MECHANISMS = ("random", "stratified", "classes", "mar", "mnar", "patterns")
 # What neither XML nor UTF-8 can hold: C0 controls but tab and line ends, DEL to C1, lone surrogates, the two non-characters.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 

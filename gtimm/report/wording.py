@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 _PLURAL = {"image": "images", "text": "texts", "video": "videos"}
-_HOW = {"random": "at random", "stratified": "evenly in every class", "classes": "as whole classes"}
+_HOW = {
+    "random": "at random",
+    "stratified": "evenly in every class",
+    "classes": "as whole classes",
+    "mar": "by what else the row holds",
+    "mnar": "by the very value that is missing",
+    "patterns": "by patterns",
+}
 
 
 def percent(value: float | None) -> str:

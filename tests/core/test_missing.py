@@ -31,6 +31,9 @@ class Table:
     def present(self, modality: str) -> np.ndarray:
         return self.there[modality]
 
+    def kind(self, modality: str) -> str:
+        return "vector"
+
 
 def full(rows: int, modalities: str = "ab", labels: Any = None) -> Table:
     return Table({m: np.ones(rows, bool) for m in modalities}, labels)
@@ -215,8 +218,8 @@ def test_class_mechanisms_need_labels(options: dict[str, Any]) -> None:
 def test_contradicting_mechanisms_are_refused() -> None:
     with pytest.raises(MissingnessError, match="choose one"):
         Missing(a=0.5, stratify=True, on="label")
-    with pytest.raises(MissingnessError, match="on="):
-        Missing(a=0.5, on="text")
+    with pytest.raises(MissingnessError, match="neither 'label', nor another column"):
+        Missing(a=0.5, on="text").masks(full(4), 0)
 
 
 def test_names_that_are_no_identifiers_go_in_a_mapping() -> None:
