@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -214,7 +214,7 @@ def test_a_pipeline_searches_on_validation_and_keeps_what_it_chose(tmp_path: Pat
     labels = random.integers(0, CLASSES, 60)
     values = {"a": random.normal(size=(60, 5)) + np.eye(CLASSES, 5)[labels], "b": random.normal(size=(60, 5))}
     kinds = dict.fromkeys(values, "vector")
-    data = MultimodalDataset.from_arrays({m: v.astype(np.float32) for m, v in values.items()}, labels, kinds=kinds)
+    data = MultimodalDataset.from_arrays({m: cast("Any", v.astype(np.float32)) for m, v in values.items()}, labels, kinds=kinds)
     options: dict[str, Any] = {"lr": [1e-9, 0.05], "epochs": 5}
     pipe = Pipeline(BACKBONE, train=options).fit(data, val=data, missing={"a": 0.5})
     assert pipe.chosen == {"lr": 0.05}
