@@ -70,7 +70,7 @@ def run_config(
         values.append(each)
         for name, value in pipe.counters.items():
             counters[name] += value
-        folder.log("scored", seed=pipe.seed, scores=scores[-1])
+        folder.log("scored", seed=pipe.seed, scores=scores[-1], **({"chosen": pipe.chosen} if pipe.chosen else {}))
     name, budget = _describe(pipes[0])
     name = parsed.method or name
     setting = Setting(data.facts.get("name", data.train.name), name, missing.mechanism, missing.shares, hidden.shares, budget)
