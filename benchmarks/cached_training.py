@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from gtimm.core.features import FeatureStore
-from gtimm.core.splits import Source, Split
 from gtimm.core.training import Run, TrainOptions, train
+from gtimm.core.training.splits import Source, Split
 from gtimm.fusion.late import LateFusion
 
 ROWS, SIZE, CLASSES, BATCH, EPOCHS, TURNS, EXPECTED = 10_000, 1024, 10, 128, 15, 5, 1.5

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from gtimm import MultimodalDataset
 from gtimm.core.backbone import Backbone
+from gtimm.core.features.workers import cores
 from gtimm.core.media import load_image
 from gtimm.core.plugin import Info
-from gtimm.core.workers import cores
 from gtimm.core.workspace import Workspace
 
 IMAGES, TURNS, BATCH, EXPECTED = 96, 4, 64, 0.97

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from gtimm.core.features import FeatureStore
-from gtimm.core.shards import write_rows
+from gtimm.core.features.shards import write_rows
 
 ROWS, SIZE, SHARD, READS, STEP, LIMIT = 1_000_000, 1024, 62_500, 200_000, 1_000, 50.0
 

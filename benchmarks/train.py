@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from gtimm.core.pool import Features, Pool
-from gtimm.core.splits import Source, Split
 from gtimm.core.training import Run, TrainOptions, train
+from gtimm.core.training.splits import Source, Split
 from gtimm.fusion.late import LateFusion
 
 RUNS, ROWS, CLASSES, HIDDEN, BATCH = 30, 10_000, 10, 64, 128

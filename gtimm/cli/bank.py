@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gtimm.core.banks import BankFacts, Mended
+    from gtimm.core.bank.upkeep import BankFacts, Mended
 
 app = typer.Typer(no_args_is_help=True, help="List, verify, import, export and show generated items.")
 
@@ -26,7 +26,7 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
     from rich.table import Table
     from rich.text import Text
 
-    from gtimm.core.banks import bank_folder, list_banks
+    from gtimm.core.bank.upkeep import bank_folder, list_banks
 
     home = _home(store)
     banks = list_banks(home)
@@ -71,7 +71,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Remove damaged items and mend the log.")] = False,
 ) -> None:
     """Read every item and compare files with the log; exit code 2 where something is damaged and was not repaired."""
-    from gtimm.core import banks
+    from gtimm.core.bank import upkeep as banks
 
     home = _home(store)
     found = banks.list_banks(home) if bank is None else [banks.facts(banks.find_bank(home, bank))]
@@ -124,7 +124,7 @@ def import_(
     ] = False,
 ) -> None:
     """Copy what any other generator made into a bank, for the imputer `bank`; exit code 2 where a file cannot be decoded."""
-    from gtimm.core.bank_transfer import import_folder
+    from gtimm.core.bank.transfer import import_folder
 
     done = import_folder(folder.expanduser(), _home(store), name)
     for file, reason in list(done.unreadable.items())[:NAMED]:
@@ -147,8 +147,8 @@ def export(
     store: Store = None,
 ) -> None:
     """Copy a bank's items into class folders with a metadata.jsonl, as a Hugging Face imagefolder or audiofolder has it."""
-    from gtimm.core.bank_transfer import export_bank
-    from gtimm.core.banks import find_bank
+    from gtimm.core.bank.transfer import export_bank
+    from gtimm.core.bank.upkeep import find_bank
 
     count, renamed = export_bank(find_bank(_home(store), bank), folder.expanduser())
     for label, name in list(renamed.items())[:NAMED]:
@@ -169,7 +169,7 @@ def gallery(
     per_class: Annotated[int, typer.Option(help="At most so many items a class.", min=1)] = 20,
 ) -> None:
     """Write one offline page with a bank's items by class, their prompts and seeds, and what a gate rejected and why."""
-    from gtimm.core.banks import find_bank
+    from gtimm.core.bank.upkeep import find_bank
     from gtimm.report.bank_page import write_bank_page
 
     typer.echo(f"{write_bank_page(find_bank(_home(store), bank), out.expanduser(), per_class)} written")

@@ -19,7 +19,7 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
     from rich.console import Console
     from rich.table import Table
 
-    from gtimm.core.stores import list_stores
+    from gtimm.core.features.upkeep import list_stores
 
     home = _home(store)
     stores = list_stores(home)
@@ -62,7 +62,7 @@ def verify(
     ] = False,
 ) -> None:
     """Read everything and compare checksums; exit code 2 where something is damaged and was not repaired."""
-    from gtimm.core import stores
+    from gtimm.core.features import upkeep as stores
     from gtimm.core.progress import progress_bar
 
     found = stores.list_stores(_home(store))
@@ -94,8 +94,8 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it nothing is removed, only shown.")] = False,
 ) -> None:
     """Remove feature stores by age or backbone, and what dead writers left. Shows what would go unless --yes is given."""
-    from gtimm.core import stores
     from gtimm.core.errors import ConfigError
+    from gtimm.core.features import upkeep as stores
 
     if days is None and backbone is None:
         raise ConfigError("Say what may go: --days 90, --backbone imagebind, or both; --days 0 is everything.")

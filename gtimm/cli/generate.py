@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from gtimm.core.planning import Done, Outlook, Shard, Work
+    from gtimm.core.bank.planning import Done, Outlook, Shard, Work
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -35,9 +35,9 @@ def generate_config(
     as_json: bool = False,
 ) -> None:
     """Print what the runs of a configuration will ask generators for, and make what is missing unless it is a dry run."""
+    from gtimm.core.bank.planning import Done, plan_config
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.errors import ConfigError, GenerationError
-    from gtimm.core.planning import Done, plan_config
 
     if measure and not dry_run:
         raise ConfigError("--measure belongs to --dry-run; without that the hours are measured where they must be known.")
@@ -89,8 +89,8 @@ def _measure(work: Work, done: Done, shard: Shard) -> None:
 
 def _agree(console: Console, work: Work, done: Done, shard: Shard, limit: int | None, yes: bool) -> None:
     """Ask above an hour; where the speed is not known, a first batch tells it."""
+    from gtimm.core.bank.generation import ASK_ABOVE_SECONDS
     from gtimm.core.errors import GenerationError
-    from gtimm.core.generation import ASK_ABOVE_SECONDS
 
     if yes:
         return

@@ -14,7 +14,7 @@ from gtimm.core.imputer import Generator
 from gtimm.core.media import empty_payload
 from gtimm.core.missing import refuse_holes
 from gtimm.core.pool import Features, Payloads, Requests, Rows
-from gtimm.core.splits import Source, Split
+from gtimm.core.training.splits import Source, Split
 from gtimm.core.view import DatasetView
 
 if TYPE_CHECKING:

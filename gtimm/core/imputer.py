@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gtimm.core.gate import Gate
+from gtimm.core.bank.gate import Gate
 from gtimm.core.plugin import Depth, Plugin
 from gtimm.core.pool import Pool
 

@@ -20,7 +20,7 @@ class EmbedOptions:
         batch_size: items a batch. None: 64 on a CPU, where larger ones are no faster; elsewhere doubled from 64 on while that
             raises the rate by a tenth. Halved when memory runs out, whatever it is.
         workers: processes that decode; 0: none. None: threads or processes, one a core, as suits the encoder (see
-            `gtimm.core.embedding`), and none for what takes less than a quarter of a second.
+            `gtimm.core.features.embedding`), and none for what takes less than a quarter of a second.
         precision: `"bfloat16"` encodes under autocast; for GPUs. Features differ in the third digit.
         channels_last: encode images in that memory format; helps convolutional encoders.
         compile: `torch.compile` the encoder; takes a minute or more, for many items and a GPU.

@@ -17,7 +17,7 @@ from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.options import EmbedOptions
 from gtimm.core.registry import registry
-from gtimm.core.search import need_validation
+from gtimm.core.training.search import need_validation
 from gtimm.core.workspace import open_workspace
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from gtimm.core.calibration import entropy, spread, temperature
 from gtimm.core.imputer import Generator
 from gtimm.core.metrics import THRESHOLD
-from gtimm.core.splits import Tables
+from gtimm.core.training.splits import Tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset
     from gtimm.core.fusion import Head
     from gtimm.core.pipeline import Pipeline
-    from gtimm.core.splits import Split
     from gtimm.core.targets import Labels
+    from gtimm.core.training.splits import Split
 
     F32 = NDArray[np.float32]
 

@@ -149,8 +149,8 @@ class Workspace:
         todo = store.missing(job.keys)
         if not todo:
             return
-        from gtimm.core.embedding import embed
-        from gtimm.core.workers import ItemError
+        from gtimm.core.features.embedding import embed
+        from gtimm.core.features.workers import ItemError
 
         def prepare(position: int) -> Tensor:
             try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.bank_files import SUFFIX
+from gtimm.core.bank.files import SUFFIX
 from gtimm.core.dataset import Splits
 from gtimm.core.registry import registry
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import Field
 
+from gtimm.core.bank.labelled import LabelledFolder, read_labelled
 from gtimm.core.errors import DataError, IncompatibleError
 from gtimm.core.imputer import Imputer
-from gtimm.core.labelled import LabelledFolder, read_labelled
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Payloads, Pool
 from gtimm.core.prompts import words

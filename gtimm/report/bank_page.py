@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gtimm.core.bank_files import REJECTED, REJECTIONS, Log, Record, encode
-from gtimm.core.banks import BankFacts, facts
+from gtimm.core.bank.files import REJECTED, REJECTIONS, Log, Record, encode
+from gtimm.core.bank.labelled import SUFFIXES, leads_out, read_labelled
+from gtimm.core.bank.upkeep import BankFacts, facts
 from gtimm.core.errors import DataError, MediaError
-from gtimm.core.labelled import SUFFIXES, leads_out, read_labelled
 from gtimm.core.media import load_audio, load_image
 from gtimm.report.charts import COLOURS
 from gtimm.report.page import _POLICY, _hash, _write

@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 from gtimm.balance.agm import Agm, shapley, subsets
 from gtimm.balance.ogm_ge import OgmGe
 from gtimm.core.balance import Balance, Step
-from gtimm.core.balancing import Balancer
 from gtimm.core.errors import ConfigError, IncompatibleError, PluginError
 from gtimm.core.fusion import Head
 from gtimm.core.registry import registry
+from gtimm.core.training.balancing import Balancer
 
 SIZES = {"image": 4, "audio": 3}
 CLASSES = 3

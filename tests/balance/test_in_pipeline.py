@@ -15,7 +15,7 @@ from gtimm.core.balance import Balance, Step
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
-from gtimm.core.training import Run, _build, train
+from gtimm.core.training.trainer import Run, _build, train
 from gtimm.fusion.late import LateFusion
 
 FAST = {"epochs": 4, "lr": 0.05, "batch_size": 16}

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from gtimm.cli.main import app
 from gtimm.core.bank import Bank
-from gtimm.core.bank_files import REJECTED
-from gtimm.core.banks import list_banks
+from gtimm.core.bank.files import REJECTED
+from gtimm.core.bank.upkeep import list_banks
 from gtimm.core.errors import ConfigError
 from gtimm.core.prompts import plan_requests
 from gtimm.engines.local import LocalEngine

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gtimm.cli.main import app
 from gtimm.core.errors import ConfigError
 from gtimm.core.features import ABOUT, shard_files
-from gtimm.core.stores import list_stores
+from gtimm.core.features.upkeep import list_stores
 
 
 def call(*arguments: str) -> Any:

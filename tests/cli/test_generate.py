@@ -12,7 +12,7 @@ import pytest
 from toys import calls
 from typer.testing import CliRunner
 
-import gtimm.core.generation as generation
+import gtimm.core.bank.generation as generation
 from gtimm.cli.main import app, main
 from gtimm.core.errors import ConfigError, GenerationError
 from gtimm.experiments.run import run_config

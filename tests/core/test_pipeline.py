@@ -24,7 +24,7 @@ from gtimm.core.errors import (
     PluginError,
     WeightsError,
 )
-from gtimm.core.shards import SUFFIX, Shard, write_rows
+from gtimm.core.features.shards import SUFFIX, Shard, write_rows
 from gtimm.core.training import TrainOptions
 from gtimm.fusion.late import LateFusion
 from gtimm.imputers.fill import MeanFill

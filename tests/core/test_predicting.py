@@ -14,7 +14,7 @@ from gtimm.core.calibration import spread, temperature
 from gtimm.core.fusion import Head
 from gtimm.core.pool import Features, Pool
 from gtimm.core.predicting import Predictor, most_candidates, warn_of_few
-from gtimm.core.splits import Source, Split
+from gtimm.core.training.splits import Source, Split
 
 PRIOR = np.array([0.5, 0.3, 0.2], np.float32)
 

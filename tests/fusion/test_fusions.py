@@ -13,8 +13,8 @@ from gtimm.core.errors import ConfigError
 from gtimm.core.fusion import matched
 from gtimm.core.pool import Features, Pool
 from gtimm.core.registry import registry
-from gtimm.core.splits import Source, Split, Tables
-from gtimm.core.training import Run, TrainOptions, _epoch
+from gtimm.core.training.splits import Source, Split, Tables
+from gtimm.core.training.trainer import Run, TrainOptions, _epoch
 from gtimm.fusion.attention import AttentionFusion
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion

@@ -13,8 +13,8 @@ from PIL import Image
 from toys import ToyBackbone
 
 from gtimm import Missing, MultimodalDataset, Pipeline
-from gtimm.core.bank_transfer import export_bank, import_folder
-from gtimm.core.banks import list_banks
+from gtimm.core.bank.transfer import export_bank, import_folder
+from gtimm.core.bank.upkeep import list_banks
 from gtimm.core.errors import ConfigError, DataError, IncompatibleError, LabelLeakError
 from gtimm.core.filling import Filler
 from gtimm.core.imputer import Imputer

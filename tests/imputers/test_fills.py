@@ -14,7 +14,7 @@ from gtimm.core.errors import GenerationError, IncompatibleError, PluginError
 from gtimm.core.filling import Filler
 from gtimm.core.imputer import Imputer
 from gtimm.core.pool import Features, Payloads, Pool, Requests, Rows
-from gtimm.core.splits import Split
+from gtimm.core.training.splits import Split
 from gtimm.core.workspace import open_workspace
 from gtimm.engines.local import LocalEngine
 from gtimm.imputers.fill import ClassMean, MeanFill, ZeroFill, empty_payload

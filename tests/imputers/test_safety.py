@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from gtimm.core.bank import Bank, Plan
+from gtimm.core.bank.gate import Gate
 from gtimm.core.errors import GenerationError
-from gtimm.core.gate import Gate
 from gtimm.core.pool import Request
 from gtimm.engines.local import LocalEngine
 from gtimm.imputers.stable_diffusion import StableDiffusion

@@ -1,0 +1,87 @@
+"""What makes one batch after another: a generator that is opened once, in smaller parts where memory runs out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gtimm.core.errors import GenerationError, PluginError
+
+if TYPE_CHECKING:
+    from gtimm.core.imputer import Failure, Generator
+    from gtimm.core.media import Payload
+    from gtimm.core.pool import Request
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker made of one batch.
+
+    Attributes:
+        items: one a request; none where the batch was another process's.
+        size: how many were made together: less than the batch where memory ran out.
+        seconds: what that took.
+    """
+
+    items: list[Payload | Failure]
+    size: int = 0
+    seconds: float = 0.0
+
+
+class Worker:
+    """Makes batches with a generator that is opened for the first; halves them when memory runs out, and stays at that."""
+
+    def __init__(self, generator: Generator, device: str) -> None:
+        self._generator, self._device = generator, device
+        self._make: Callable[[Sequence[Request]], list[Payload | Failure]] | None = None
+        self._size = generator.batch_size
+
+    def __call__(self, batch: Sequence[Request]) -> Made:
+        """Make one batch; an empty one costs nothing."""
+        if not batch:
+            return Made([])
+        if self._make is None:
+            self._make = self._generator.open(self._device)
+        began = time.monotonic()
+        while True:
+            size = min(self._size, len(batch))
+            try:
+                return Made(self._in_parts(self._make, batch, size), size, time.monotonic() - began)
+            except (MemoryError, RuntimeError) as error:
+                if not _lacks_memory(error):
+                    raise
+                if size == 1:
+                    raise GenerationError(
+                        f"There is not enough memory to make a single item: {error}. Use a smaller model, size or another device."
+                    ) from error
+            self._size = (size + 1) // 2
+            _free_memory()
+
+    def _in_parts(
+        self, make: Callable[[Sequence[Request]], list[Payload | Failure]], batch: Sequence[Request], size: int
+    ) -> list[Payload | Failure]:
+        items: list[Payload | Failure] = []
+        for start in range(0, len(batch), size):
+            part = list(batch[start : start + size])
+            made = make([*part, *[part[-1]] * (size - len(part))])
+            if len(made) != size:
+                raise PluginError(f"{type(self._generator).__name__} returned {len(made)} items for {size} requests.")
+            items += made[: len(part)]
+        return items
+
+
+def _lacks_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    from gtimm.core.features.embedding import OUT_OF_MEMORY
+
+    return type(error).__name__ == "OutOfMemoryError" or any(text in str(error).lower() for text in OUT_OF_MEMORY)
+
+
+def _free_memory() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,18 @@
+"""Training heads on frozen features, many runs as one problem. Names are imported when they are used: torch is heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gtimm.core.training.trainer import Run, TrainOptions, logits, train
+
+__all__ = ["Run", "TrainOptions", "logits", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'gtimm.core.training' has no attribute {name!r}")
+    from gtimm.core.training import trainer
+
+    return getattr(trainer, name)
