@@ -94,7 +94,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--per-class", type=int, help="pictures a class (default 100; miniature 4)")
     parser.add_argument("--steps", type=int, help="denoising steps (default 50; miniature 2)")
     parser.add_argument("--store", type=Path, help="folder of pictures and features (default GTIMM_HOME)")
-    parser.add_argument("--download", action="store_true", help="fetch the weights of CLIP and of the generator if they are not here")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch the weights of CLIP and of the generator if they are not here"
+    )
     return parser.parse_args(arguments)
 
 
