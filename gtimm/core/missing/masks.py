@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from gtimm.core.errors import ConfigError, IncompatibleError, MissingnessError, did_you_mean
+from gtimm.core.missing.exchange import exchange
 from gtimm.core.missing.mechanisms import by_chance, property_of
 from gtimm.core.missing.mechanisms import order as order_of_rows
 from gtimm.core.missing.patterns import NONE, pattern_masks, read_patterns, shares_missing
@@ -35,10 +36,11 @@ class Missing(BaseModel):
     The ratio is of all rows, holes that the data already has included. Rows are ordered by a seeded key and the first
     round(p * n) go, so that the rows missing at p are missing at every larger p too. Two modalities are taken from opposite
     ends of one order, so that no row loses both; with three or more, each has an order of its own and skips rows that
-    would be left with nothing, so it is nested only while the ratios of the modalities before it stay as they are.
+    would be left with nothing, so it is nested only while the ratios of the modalities before it stay as they are. Where that
+    leaves too few rows for a ratio, rows are exchanged (not with `on`): exact still, and refused only if no masks could meet it.
 
     Or `patterns`: which share of the rows keeps which modalities. Counts are exact; rows that lack something already take a pattern
-    that they can still have.
+    that they can still have. In data without holes the rows of the fullest pattern only become more with its share.
 
     Args:
         ratios: modality to ratio in 0..1; also as keywords. 1 is legal (the zero-shot case).
@@ -48,10 +50,11 @@ class Missing(BaseModel):
             column of the table (missing at random): rows with the largest numbers first, or whole groups of equal words. A property
             such as `"text.length"`: of another modality it is missing at random, of the one that vanishes not at random; image:
             brightness, contrast; audio: length, loudness; text: length; vector: norm. A minus takes the smallest first,
-            `"-image.brightness"` the darkest. Also an array of (rows,) numbers, or a function of the data set that returns one.
+            `"-image.brightness"` the darkest. Also an array of (rows,) numbers, or a function of the data set that returns one. Of
+            two modalities the second goes from the other end: where the first takes the largest, it takes the smallest.
         strength: with numbers in `on`, how far they decide: 1 takes exactly the rows with the largest, 0 is at random.
         patterns: what a row keeps to its share of the rows, `{"image+audio": 0.35, "image": 0.35, "audio": 0.3}`; tuples of names serve
-            too, and `"none"` keeps nothing. The shares sum to 1.
+            too, and `"none"` keeps nothing. The shares sum to 1, and every modality of the data is in a pattern (of share 0, if need be).
         seed: `None` takes the Pipeline's.
         allow_empty: a row may lose everything.
 
@@ -94,6 +97,8 @@ class Missing(BaseModel):
         merged = _ratios({**(ratios or {}), **modalities})
         kept = None if patterns is None else read_patterns(patterns)
         _refuse(merged, stratify, on, strength, kept, seed, allow_empty)
+        if hasattr(on, "__array__") or (isinstance(on, Sequence) and not isinstance(on, str)):
+            on = tuple(on.tolist() if hasattr(on, "tolist") else on)  # what is frozen holds nothing that can change
         super().__init__(
             ratios=merged, stratify=stratify, on=on, strength=strength, patterns=kept, seed=seed, allow_empty=allow_empty
         )
@@ -107,7 +112,7 @@ class Missing(BaseModel):
             return value
         if not isinstance(value, Mapping):
             raise MissingnessError(f"missing= must name its modalities, such as Missing(image=0.95); found {value!r}.")
-        return cls(**dict(value))
+        return cls(**plain_names(value))
 
     @property
     def mechanism(self) -> str:
@@ -137,7 +142,8 @@ class Missing(BaseModel):
                 "Missing(on=...) is an array or a function, which a configuration cannot hold. Put the numbers into a column of the "
                 "table and name it."
             )
-        return {**self.ratios, **self.model_dump(exclude={"ratios"}, exclude_defaults=True)}
+        ratios = {"ratios": self.ratios} if {"ratios", *OPTIONS} & set(self.ratios) else self.ratios
+        return {**ratios, **self.model_dump(exclude={"ratios"}, exclude_defaults=True)}
 
     def masks(self, data: _Rows, seed: int = 0) -> dict[str, Bool]:
         """Return modality to a bool array (rows,), True where the payload is to be sealed (natural holes are not).
@@ -159,7 +165,6 @@ class Missing(BaseModel):
         present = {m: data.present(m).copy() for m in data.modalities}
         natural = {m: p.copy() for m, p in present.items()}
         mirrored = len(data.modalities) == 2 and not self.allow_empty
-        sealed: dict[str, Bool] = {}
         for name in [m for m in data.modalities if m in self.ratios]:
             wanted = round(self.ratios[name] * len(data)) - int((~natural[name]).sum())
             others = np.zeros(len(data), bool) if len(data.modalities) > 1 else np.ones(len(data), bool)
@@ -167,28 +172,38 @@ class Missing(BaseModel):
                 if other != name:
                     others |= present[other]
             eligible = present[name] & (others | self.allow_empty)
-            self._check(name, wanted, int(eligible.sum()), natural[name])
-            reverse = mirrored and name == data.modalities[1]
+            self._check(name, wanted, natural[name])
             order = order_of_rows(data, self.on, seed, "pair" if mirrored else name, self.stratify, self.strength)
-            order = (order[::-1] if reverse else order)[eligible[order[::-1] if reverse else order]]
-            mask = np.zeros(len(data), bool)
-            mask[order[: max(wanted, 0)]] = True
-            sealed[name] = mask
-            present[name] &= ~mask
-        return sealed
+            if mirrored and name == data.modalities[1]:
+                order = order[::-1]
+            present[name][order[eligible[order]][:wanted]] = False
+            if short := max(wanted - int(eligible.sum()), 0):
+                left = short if self.on is not None or self.allow_empty else exchange(present, natural, name, short, order)
+                self._check(name, wanted, natural[name], wanted - left)
+        return {m: natural[m] & ~present[m] for m in data.modalities if m in self.ratios}
 
-    def _check(self, name: str, wanted: int, eligible: int, natural: Bool) -> None:
+    def _check(self, name: str, wanted: int, natural: Bool, eligible: int | None = None) -> None:
         holes, rows = int((~natural).sum()), len(natural)
         if wanted < 0:
             raise MissingnessError(
                 f"Missing({name}={self.ratios[name]:g}) asks for {wanted + holes} of {rows} rows without {name!r}, but the data "
                 f"already has {holes} ({holes / max(rows, 1):.1%}). Ask for at least that."
             )
-        if wanted > eligible:
+        if eligible is not None and wanted > eligible:
             raise MissingnessError(
                 f"Missing({name}={self.ratios[name]:g}) asks for {wanted} more rows without {name!r}, but only {eligible} can lose "
                 "it and keep another modality. Lower a ratio, or pass allow_empty=True."
             )
+
+
+def _name(key: Any) -> str:
+    """Return a field's name as it was meant: YAML 1.1 reads the bare word `on` as true."""
+    return "on" if key is True else str(key)
+
+
+def plain_names(value: Any) -> Any:
+    """Return a mapping from a YAML file with the names that `Missing` knows; anything else as it is."""
+    return {_name(key): content for key, content in value.items()} if isinstance(value, Mapping) else value
 
 
 def _ratios(values: Mapping[str, Any]) -> dict[str, float]:
@@ -220,9 +235,14 @@ def _refuse(
         raise MissingnessError(f"seed= must be a whole number, or None for the Pipeline's; found {seed!r}.")
     if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
         raise MissingnessError(f"strength= must be a number in 0..1; found {strength!r}.")
-    if on is not None and not (isinstance(on, (str, Sequence, np.ndarray)) or callable(on)):
+    if on is not None and not (isinstance(on, (str, Sequence)) or hasattr(on, "__array__") or callable(on)):
         raise MissingnessError(
             f"on= must be 'label', a column, a property such as 'text.length', an array of numbers or a function; found {on!r}."
+        )
+    if strength != 1 and on is None:
+        raise MissingnessError(
+            f"strength={strength!r} says how far the numbers of on= decide, and there is no on=. Leave strength= out, or name a column "
+            "or a property in on=."
         )
     if on is not None and stratify:
         raise MissingnessError(

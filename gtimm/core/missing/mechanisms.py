@@ -135,6 +135,11 @@ def order(data: Any, on: Any, seed: int, name: str, stratify: bool, strength: fl
     descending = not (isinstance(on, str) and on.startswith("-"))
     values = _values(data, on.removeprefix("-") if isinstance(on, str) else on)
     if values.dtype == object:  # words: whole groups of rows
+        if not descending:
+            raise MissingnessError(
+                f"on={on!r} names a column of words, whose groups go whole and in a seeded order: a minus means nothing. "
+                "Leave it out, or name a column of numbers."
+            )
         return by_group(np.unique(values.astype(str), return_inverse=True)[1], seed, name)
     return by_value(values if descending else -values, seed, name, strength)
 
@@ -169,7 +174,12 @@ def _values(data: Any, on: Any) -> Any:
                 f"{did_you_mean(on, known)} There is: {', '.join(['label', *known])}."
             )
         return _property(data, *found)
-    values = np.asarray(on(data) if callable(on) else on)
+    try:
+        values = np.asarray(on(data) if callable(on) else on)
+    except Exception as error:  # of a user's function
+        raise MissingnessError(
+            f"on= must give a number for each of the {len(data)} rows; it failed with {type(error).__name__}: {error}"
+        ) from error
     if values.shape != (len(data),):
         raise MissingnessError(
             f"on= must give a number for each of the {len(data)} rows; found an array of shape {values.shape}."
@@ -187,10 +197,23 @@ def _column(cells: list[Any], name: str) -> Any:
     try:
         values = np.asarray(cells, np.float64)
     except (TypeError, ValueError):
+        words = [row for row, cell in enumerate(cells) if not _is_number(cell)]
+        if len(words) < len(cells):
+            raise MissingnessError(
+                f"{name!r} holds numbers, and in row {words[0]} {cells[words[0]]!r} ({len(words)} rows). Make it all numbers, or all words."
+            ) from None
         return np.array([str(cell) for cell in cells], object)
     if not np.isfinite(values).all():
         raise MissingnessError(f"{name!r} is not finite in row {int(np.flatnonzero(~np.isfinite(values))[0])}.")
     return values
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _property(data: Any, modality: str, name: str) -> F64:

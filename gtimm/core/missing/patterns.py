@@ -19,7 +19,9 @@ NONE = "none"
 
 
 def read_patterns(value: Any) -> dict[str, float]:
-    """Return patterns as `"image+audio"`, what a row keeps, to shares that sum to 1.
+    """Return patterns as `"audio+image"`, what a row keeps, to shares that sum to 1; those that keep most come first.
+
+    The order in which they were written changes nothing.
 
     Raises:
         MissingnessError: anything else was given.
@@ -31,8 +33,7 @@ def read_patterns(value: Any) -> dict[str, float]:
         )
     found: dict[str, float] = {}
     for key, share in value.items():
-        names = [str(part).strip() for part in (key.split("+") if isinstance(key, str) else key)]
-        name = "+".join(sorted(names)) if names and names != [NONE] else NONE
+        name = _pattern(key)
         if name in found:
             raise MissingnessError(f"patterns= names {name!r} twice.")
         if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
@@ -40,7 +41,7 @@ def read_patterns(value: Any) -> dict[str, float]:
         found[name] = float(share)
     if abs(sum(found.values()) - 1) > 1e-6:
         raise MissingnessError(f"The shares of patterns= must sum to 1; they sum to {sum(found.values()):g}.")
-    return found
+    return dict(sorted(found.items(), key=lambda item: (item[0] == NONE, -item[0].count("+"), item[0])))
 
 
 def pattern_masks(patterns: Mapping[str, float], present: Mapping[str, Bool], order: NDArray[np.int64]) -> dict[str, Bool]:
@@ -59,6 +60,7 @@ def pattern_masks(patterns: Mapping[str, float], present: Mapping[str, Bool], or
     """
     names = list(present)
     kept = {pattern: _modalities(pattern, names) for pattern in patterns}
+    _check_named(patterns, names)
     counts = _counts(list(patterns.values()), len(order))
     has = np.stack([present[m] for m in names])
     codes = (has * (1 << np.arange(len(names)))[:, None]).sum(0)[order]
@@ -87,6 +89,30 @@ def shares_missing(patterns: Mapping[str, float]) -> dict[str, float]:
     """Return by modality the share of the rows that lack it."""
     names = sorted({m for pattern in patterns if pattern != NONE for m in pattern.split("+")})
     return {m: round(sum(share for p, share in patterns.items() if m not in p.split("+")), 9) for m in names}
+
+
+def _pattern(key: Any) -> str:
+    """Return a pattern's modalities as one name, in alphabetical order."""
+    parts = key.split("+") if isinstance(key, str) else key
+    if not isinstance(parts, (list, tuple, frozenset)) or not all(isinstance(part, str) for part in parts):
+        raise MissingnessError(
+            f"A pattern is what a row keeps, 'image+audio' or ('image', 'audio'), or 'none'; found {key!r} as a key of patterns=."
+        )
+    names = sorted(part.strip() for part in parts)
+    if len(set(names)) < len(names) or "" in names or (NONE in names and len(names) > 1):
+        raise MissingnessError(f"Pattern {key!r} must name each of its modalities once, or be 'none'.")
+    return "+".join(names) if names else NONE
+
+
+def _check_named(patterns: Mapping[str, float], names: Sequence[str]) -> None:
+    """Raise for a modality that no pattern names: it would vanish from every row without a word."""
+    named = {m for pattern in patterns for m in pattern.split("+")}
+    if left_out := [m for m in names if m not in named]:
+        whole = "+".join(sorted(names))
+        raise MissingnessError(
+            f"No pattern names {left_out[0]!r}, so no row would keep it. Name it in those that keep it; if none is to, say so with a "
+            f"pattern of share 0: {{{whole!r}: 0}}."
+        )
 
 
 def _modalities(pattern: str, known: Sequence[str]) -> set[str]:
