@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.missing import Missing
+from gtimm.core.missing.masks import plain_names
+from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits
+from gtimm.core.table_files import read_table
 
-DEFAULT_VAL = 0.1
-DEFAULT_TEST = 0.2
-SMALLEST = 5
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["Evaluation", "RunConfig", "SplitOptions", "make_splits", "read_table", "read_yaml"]
+
+Simulated = Annotated[dict[str, Any], BeforeValidator(plain_names)]
 
 
 class Evaluation(BaseModel):
@@ -28,14 +33,35 @@ class Evaluation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    missing: dict[str, Any] = Field(default_factory=dict)
+    missing: Simulated = Field(default_factory=dict)
+
+
+class SplitOptions(BaseModel):
+    """How a table is split where no column says it; see `gtimm.core.splitting.make_splits`.
+
+    Attributes:
+        val: share that validates.
+        test: share that tests.
+        stratify: keep each class's share.
+        group: column whose equal values stay together.
+        seed: of the order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    val: float = DEFAULT_VAL
+    test: float = DEFAULT_TEST
+    stratify: bool = True
+    group: str | None = None
+    seed: StrictInt = 0
 
 
 class RunConfig(BaseModel):
     """One experiment: data, missingness, a Pipeline, seeds.
 
     Attributes:
-        data: a name, `{name: ..., **options}`, or `{frame: rows.csv, modalities: {...}, label: ..., split: ...}`.
+        data: a name, `{name: ..., **options}`, or `{frame: rows.csv, modalities: {...}, label: ...}`, there perhaps `split`: the column
+            that says train, val or test, or `SplitOptions`, `{val: 0.1, test: 0.2, group: user, seed: 0}`.
         missing: simulated missingness of the training rows, `{image: 0.95, stratify: true}`.
         pipeline: options of `Pipeline`.
         evaluate: how the test split is scored.
@@ -46,7 +72,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str | dict[str, Any]
-    missing: dict[str, Any] = Field(default_factory=dict)
+    missing: Simulated = Field(default_factory=dict)
     pipeline: dict[str, Any] = Field(default_factory=dict)
     evaluate: Evaluation = Evaluation()
     seeds: StrictInt | list[StrictInt] = 1
@@ -70,8 +96,8 @@ class RunConfig(BaseModel):
             raise ConfigError(f"Configuration: {_explain(error, cls)}") from error
         if "seed" in config.pipeline:
             raise ConfigError("pipeline has a 'seed'; give it as seeds: [..], which also says how many runs there are.")
-        Missing.of(config.missing)
-        Missing.of(config.evaluate.missing)
+        for missing in (config.missing, config.evaluate.missing):
+            Missing.of(missing).to_config()  # refuses what the run folder could not hold
         return config
 
     @property
@@ -118,52 +144,64 @@ def read_yaml(path: str | PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def read_table(path: Path) -> Any:
-    """Read CSV, TSV, Parquet or JSON lines into a DataFrame of strings and objects, by the file's ending."""
-    import pandas as pd
-
-    readers: dict[str, Any] = {
-        ".csv": lambda p: pd.read_csv(p, dtype=str, keep_default_na=False),
-        ".tsv": lambda p: pd.read_csv(p, dtype=str, sep="\t", quoting=3, keep_default_na=False),
-        ".parquet": pd.read_parquet,
-        ".jsonl": lambda p: pd.read_json(p, lines=True),
-    }
-    if path.suffix.lower() not in readers:
-        raise ConfigError(f"{path}: tables end in {', '.join(readers)}.")
-    try:
-        return readers[path.suffix.lower()](path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-
-
 def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
-    known = {"frame", "modalities", "label", "label_separator", "root", "split", "classes", "unreadable"}
-    if unknown := set(data) - known:
-        name = sorted(unknown)[0]
-        raise ConfigError(f"data has no field {name!r}.{did_you_mean(name, known)} Fields: {', '.join(sorted(known))}.")
-    for need in ("frame", "modalities", "label"):
-        if need not in data:
-            raise ConfigError(f"data needs 'name', or 'frame' with 'modalities' and 'label'; {need!r} is missing.")
-    if not isinstance(data["frame"], str) or not isinstance(data.get("root", ""), str):
-        raise ConfigError("data.frame and data.root are paths in quotes or plain words.")
-    if not isinstance(data["modalities"], Mapping):
-        raise ConfigError(f"data.modalities maps each modality to its column, {{image: photo}}; found {data['modalities']!r}.")
-    frame = read_table(folder / data["frame"])
-    root = folder / data["root"] if "root" in data else (folder / data["frame"]).parent
+    _check_fields(data)
+    split = data.get("split", {})
+    options = None if isinstance(split, str) else _split_options(split)
+    path = folder / data["frame"]
+    frame = read_table(path)
     modalities = {m: _column(m, c) for m, c in data["modalities"].items()}
     whole = MultimodalDataset.from_frame(
         frame,
         modalities,
         data["label"],
-        root=root,
+        root=folder / data["root"] if "root" in data else path.parent,
         classes=data.get("classes"),
         label_separator=data.get("label_separator"),
+        id=data.get("id"),
         unreadable=data.get("unreadable", "error"),
-        name=Path(data["frame"]).stem,
+        name=path.stem,
     )
-    if "split" in data:
-        return _given_splits(whole, frame, data["split"])
-    return make_splits(whole)
+    return _given_splits(whole, frame, split) if options is None else make_splits(whole, **options.model_dump())
+
+
+_FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "frame": (str, "the path of a table"),
+    "modalities": (Mapping, "a mapping of each modality to its column, {image: photo}"),
+    "label": ((str, list), "the name of a column, or a list of columns of 0 and 1"),
+    "label_separator": (str, "text such as '|'"),
+    "root": (str, "the path of a folder"),
+    "split": ((str, Mapping), "the name of a column, or {val: 0.1, test: 0.2, group: user, seed: 0}"),
+    "classes": (list, "a list of names"),
+    "id": (str, "the name of a column"),
+    "unreadable": (str, "error or missing"),
+}
+
+
+def _check_fields(data: Mapping[str, Any]) -> None:
+    if unknown := [name for name in data if name not in _FIELDS]:
+        name = str(unknown[0])
+        raise ConfigError(f"data has no field {name!r}.{did_you_mean(name, _FIELDS)} Fields: {', '.join(sorted(_FIELDS))}.")
+    for need in ("frame", "modalities", "label"):
+        if need not in data:
+            raise ConfigError(f"data needs 'name', or 'frame' with 'modalities' and 'label'; {need!r} is missing.")
+    for name, value in data.items():
+        kind, wanted = _FIELDS[name]
+        if not isinstance(value, kind):
+            raise ConfigError(
+                f"data.{name} must be {wanted}; found {value!r}. Put text that looks like something else in quotes."
+            )
+    for name in ("label", "classes"):
+        for value in data.get(name) or []:
+            if not isinstance(value, str):
+                raise ConfigError(f"data.{name} holds {value!r}, which YAML does not read as text. Put it in quotes.")
+
+
+def _split_options(split: Mapping[str, Any]) -> SplitOptions:
+    try:
+        return SplitOptions(**dict(split))
+    except (ValidationError, TypeError) as error:
+        raise ConfigError(f"data.split: {_explain(error, SplitOptions)}") from error
 
 
 def _column(modality: str, value: Any) -> str | Column:
@@ -177,44 +215,19 @@ def _column(modality: str, value: Any) -> str | Column:
     )
 
 
-def _given_splits(whole: MultimodalDataset, frame: Any, column: str) -> Splits:
+def _given_splits(whole: MultimodalDataset, frame: DataFrame, column: str) -> Splits:
     if column not in frame.columns:
         raise ConfigError(f"data.split names the column {column!r}, which the table lacks.{did_you_mean(column, frame.columns)}")
-    parts = {name: (frame[column] == name).to_numpy() for name in ("train", "val", "test")}
+    cells = frame[column].astype(object).to_numpy()
+    for row, cell in enumerate(cells):
+        if cell not in PARTS:
+            raise ConfigError(
+                f"Row {row}: column {column!r} must hold 'train', 'val' or 'test'; found {cell!r}. Write one of them."
+            )
+    parts = {name: cells == name for name in PARTS}
     if lacking := [name for name, mask in parts.items() if not mask.any()]:
         raise ConfigError(f"Column {column!r} must hold 'train', 'val' and 'test'; it has no {', '.join(lacking)}.")
     return Splits(whole.subset(parts["train"]), whole.subset(parts["val"]), whole.subset(parts["test"]), {"name": whole.name})
-
-
-def make_splits(whole: MultimodalDataset, val: float = DEFAULT_VAL, test: float = DEFAULT_TEST, seed: int = 0) -> Splits:
-    """Split rows at random, each class in proportion where every class has rows enough.
-
-    Args:
-        whole: labelled rows.
-        val: share that validates.
-        test: share that tests.
-        seed: of the order.
-    """
-    from sklearn.model_selection import train_test_split
-
-    if whole.labels is None:
-        raise ConfigError("Splits need labels: name the column in data.label.")
-    if len(whole) < SMALLEST:
-        raise ConfigError(
-            f"{len(whole)} rows are too few to split in three; {SMALLEST} are the least, or name a column in data.split."
-        )
-    rest, labels = np.arange(len(whole)), whole.groups()[0]
-    parts = []
-    for share in (test, val):
-        count = max(round(share * len(whole)), 1)
-        alike = (
-            labels[rest]
-            if min(np.bincount(labels[rest])[np.unique(labels[rest])]) > 1 and count >= len(np.unique(labels))
-            else None
-        )
-        rest, part = train_test_split(rest, test_size=count, random_state=seed, stratify=alike)
-        parts.append(whole.subset(np.sort(part)))
-    return Splits(whole.subset(np.sort(rest)), parts[1], parts[0], facts={"name": whole.name})
 
 
 def _explain(error: Exception, model: type[BaseModel]) -> str:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 
 from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MissingPayloadError, did_you_mean
 from gtimm.core.media import Payload, payload_key
+from gtimm.core.payloads import Picked, Shared, by_position, present_of
 from gtimm.core.plugin import KINDS, Kind, Plugin
-from gtimm.core.targets import Labels, encode_labels, is_missing, label_groups
+from gtimm.core.targets import Labels, encode_labels, label_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
     from gtimm.core.missing import Missing
+    from gtimm.core.summary import SplitsSummary, Summary
 
     Bool = NDArray[np.bool_]
 
@@ -37,19 +40,11 @@ class Column:
             )
 
 
-@dataclass
-class _Payloads:
-    """One modality's payloads, shared by every masked copy of a data set, and the content keys found so far."""
-
-    values: Sequence[Payload]
-    keys: dict[int, bytes] = field(default_factory=dict)
-
-
 class MultimodalDataset:
     """Rows with a payload or a hole for each modality, and a label.
 
-    Make one with `from_frame`, `from_arrays` or `from_folder`. None, NaN and empty text are missing. Nothing is decoded
-    before it is used. `with_missing` returns a copy with more holes, whose sealed payloads cannot be read.
+    Make one with `from_frame`, `from_table`, `from_folder`, `from_hf` or `from_arrays`. None, NaN and empty text are missing. Nothing
+    is decoded before it is used. `with_missing` returns a copy with more holes, whose sealed payloads cannot be read.
 
     Attributes:
         modalities: names, in order.
@@ -58,6 +53,7 @@ class MultimodalDataset:
         name: for reports.
         extra: other columns by name, (rows,) each: nothing reads them but `Missing(on=...)`.
         missing: the `Missing` that sealed this copy, or `None`.
+        unreadable: by modality, the rows whose payload was taken as missing because it cannot be decoded, and why.
     """
 
     def __init__(
@@ -70,8 +66,10 @@ class MultimodalDataset:
         name: str = "data",
         columns: Mapping[str, Any] | None = None,
         extra: Mapping[str, Sequence[Any]] | None = None,
+        unreadable: Mapping[str, Mapping[int, str]] | None = None,
     ) -> None:
         self.name = name
+        self.unreadable: dict[str, dict[int, str]] = {m: dict(rows) for m, rows in (unreadable or {}).items()}
         self.extra = {str(column): np.fromiter(values, object, len(values)) for column, values in (extra or {}).items()}
         self.modalities: tuple[str, ...] = tuple(payloads)
         self.classes: tuple[str, ...] = tuple(classes)
@@ -79,8 +77,8 @@ class MultimodalDataset:
         self.columns: dict[str, Any] = dict(columns or {})
         self.missing: Missing | None = None
         self._kinds = {m: cast("Kind", kinds[m]) for m in self.modalities}
-        self._payloads = {m: _Payloads(values) for m, values in payloads.items()}
-        self._natural = {m: _present(p.values) for m, p in self._payloads.items()}
+        self._payloads = {m: Shared(values) for m, values in payloads.items()}
+        self._natural = {m: present_of(p.values) for m, p in self._payloads.items()}
         self._sealed = {m: np.zeros(len(mask), bool) for m, mask in self._natural.items()}
         self._rows = len(next(iter(self._natural.values()))) if self.modalities else 0
         _check(self)
@@ -95,6 +93,7 @@ class MultimodalDataset:
         root: str | PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
         label_separator: str | None = None,
+        id: str | None = None,
         unreadable: Literal["error", "missing"] = "error",
         name: str = "data",
     ) -> MultimodalDataset:
@@ -108,9 +107,40 @@ class MultimodalDataset:
             root=root,
             classes=classes,
             label_separator=label_separator,
+            id=id,
             unreadable=unreadable,
             name=name,
         )
+
+    @classmethod
+    def from_table(
+        cls,
+        path: str | PathLike[str],
+        modalities: Mapping[str, str | Column],
+        label: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> MultimodalDataset:
+        """Read a CSV, TSV, Parquet or JSON lines file; `root` is its folder by default. See `gtimm.core.tables.read_table_file`."""
+        from gtimm.core.tables import read_table_file
+
+        return read_table_file(path, modalities, label, **options)
+
+    @classmethod
+    def from_hf(
+        cls,
+        dataset: Any,
+        modalities: Mapping[str, str | Column],
+        label: str | Sequence[str] | None = None,
+        *,
+        root: str | PathLike[str] | None = None,
+        classes: Sequence[str] | None = None,
+        extra: Sequence[str] = (),
+        name: str = "data",
+    ) -> MultimodalDataset:
+        """Read a Hugging Face `datasets.Dataset`, row by row when asked; see `gtimm.core.hugging_face.read_hf`."""
+        from gtimm.core.hugging_face import read_hf
+
+        return read_hf(dataset, modalities, label, root=root, classes=classes, extra=extra, name=name)
 
     @classmethod
     def from_folder(
@@ -156,7 +186,7 @@ class MultimodalDataset:
         """
         found = {m: modality_kind(m, (kinds or {}).get(m)) for m in modalities}
         indices, names = encode_labels(labels, classes)
-        return cls({m: _by_position(values) for m, values in modalities.items()}, found, indices, names, name=name, extra=extra)
+        return cls({m: by_position(values) for m, values in modalities.items()}, found, indices, names, name=name, extra=extra)
 
     def __len__(self) -> int:
         return self._rows
@@ -257,13 +287,30 @@ class MultimodalDataset:
         copy = self._copy()
         copy._rows = len(chosen)
         copy.extra = {column: values[chosen] for column, values in self.extra.items()}
+        copy.unreadable = {
+            m: {new: rows[old] for new, old in enumerate(chosen.tolist()) if old in rows} for m, rows in self.unreadable.items()
+        }
         copy.labels = None if self.labels is None else self.labels[chosen]
         for m, shared in self._payloads.items():
             keys = {new: shared.keys[old] for new, old in enumerate(chosen.tolist()) if old in shared.keys}
-            copy._payloads[m] = _Payloads(_Picked(shared.values, chosen), keys)
+            copy._payloads[m] = Shared(Picked(shared.values, chosen), keys)
             copy._natural[m] = self._natural[m][chosen]
             copy._sealed[m] = self._sealed[m][chosen]
         return copy
+
+    def split(
+        self, val: float = 0.1, test: float = 0.2, *, stratify: bool = True, group: str | None = None, seed: int = 0
+    ) -> Splits:
+        """Split the rows at random in three; see `gtimm.core.splitting.make_splits`."""
+        from gtimm.core.splitting import make_splits
+
+        return make_splits(self, val, test, seed, stratify=stratify, group=group)
+
+    def summary(self, *, decode: bool = False) -> Summary:
+        """Count rows, classes and what is missing; see `gtimm.core.summary.summarize`."""
+        from gtimm.core.summary import summarize
+
+        return summarize(self, decode=decode)
 
     def _copy(self) -> MultimodalDataset:
         copy = object.__new__(type(self))
@@ -291,20 +338,6 @@ class MultimodalDataset:
             raise MissingPayloadError(f"Row {row} has no {modality!r}.")
 
 
-class _Picked(Sequence[Payload]):
-    """A sequence of chosen elements of another, without copying them."""
-
-    def __init__(self, values: Sequence[Payload], rows: NDArray[np.int64]) -> None:
-        self.values, self.rows = values, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> Payload:
-        value: Payload = self.values[int(self.rows[index])]
-        return value
-
-
 @dataclass(frozen=True)
 class Splits:
     """A corpus: its splits, and facts that reports show (source, licence, what is synthetic)."""
@@ -314,9 +347,24 @@ class Splits:
     test: MultimodalDataset
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def summary(self, *, decode: bool = False, duplicates: bool = True) -> SplitsSummary:
+        """Count each split, and what stands in two of them; see `gtimm.core.summary.summarize_splits`."""
+        from gtimm.core.summary import summarize_splits
+
+        return summarize_splits(self, decode=decode, duplicates=duplicates)
+
 
 class DatasetLoader(Plugin):
-    """A data set by name: its fields are the options of `load_dataset(name, **options)`. Write `load`."""
+    """A data set by name: its fields are the options of `load_dataset(name, **options)`. Write `load`.
+
+    Attributes:
+        published: counts that the data set's authors state, which `gtimm check data` compares: rows of `train`, `val`, `test`, of all
+            (`rows`), and `classes`. Only where the default options give them.
+        source: where the files come from, and under which terms.
+    """
+
+    published: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    source: ClassVar[str] = ""
 
     def load(self) -> Splits:
         """Read the data set."""
@@ -343,18 +391,6 @@ def modality_kind(modality: str, kind: str | None) -> Kind:
             f"Column(..., kind='image'), or kinds={{{modality!r}: 'image'}}."
         )
     return found
-
-
-def _by_position(values: Any) -> Sequence[Payload]:
-    """Return payloads that are read by position: a copy of a list or a pandas column, whose own index may be another."""
-    kept = isinstance(values, (Sequence, np.ndarray)) and not isinstance(values, list)
-    return cast("Sequence[Payload]", values) if kept else list(values)
-
-
-def _present(values: Sequence[Payload]) -> Bool:
-    if isinstance(values, np.ndarray) and values.ndim > 1 and values.dtype != object:
-        return np.ones(len(values), bool)
-    return np.fromiter((not is_missing(value) for value in values), bool, len(values))
 
 
 def _check(data: MultimodalDataset) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from gtimm.core.dataset import Column, MultimodalDataset, modality_kind
-from gtimm.core.errors import ConfigError, DataError, MediaError, did_you_mean
-from gtimm.core.media import check_path, load_audio, load_image
+from gtimm.core.errors import ConfigError, DataError, did_you_mean
+from gtimm.core.readable import checked_files, faults
+from gtimm.core.table_files import check_names, read_table
 from gtimm.core.targets import encode_labels, is_missing
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def read_frame(
     root: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     label_separator: str | None = None,
+    id: str | None = None,
     unreadable: Literal["error", "missing"] = "error",
     name: str = "data",
 ) -> MultimodalDataset:
@@ -51,14 +52,20 @@ def read_frame(
         root: folder that paths are relative to; none may lead out of it.
         classes: class names in order; by default the sorted distinct labels.
         label_separator: what stands between the classes of a cell, `"drama|comedy"`; the data is multi-label then.
-        unreadable: `"error"` leaves damaged files to their first use; `"missing"` decodes all now and takes them as holes.
+        id: column of names of the rows, which must all be there and differ.
+        unreadable: `"error"` leaves damaged files to their first use; `"missing"` decodes all now and takes those as holes, which the
+            data set's `unreadable` lists.
         name: for reports.
 
     Raises:
-        DataError: an unknown column, no rows, or a path that does not exist, naming the row.
+        DataError: an unknown column or one that stands twice, no rows, a path that does not exist, an id that stands twice or was
+            read as a fraction; names the row.
     """
     if unreadable not in ("error", "missing"):
         raise ConfigError(f"unreadable= must be 'error' or 'missing'; found {unreadable!r}.")
+    check_names(frame.columns.tolist(), "The table")
+    if id is not None:
+        _check_ids(id, frame)
     payloads: dict[str, list[Payload]] = {}
     kinds: dict[str, str] = {}
     for modality, column in modalities.items():
@@ -67,13 +74,12 @@ def read_frame(
         kinds[modality] = named.kind
         cells = frame[named.name].tolist()
         if named.kind in FILE_KINDS:
-            cells = [_resolve(cell, row, modality, root) for row, cell in enumerate(cells)]
+            cells = checked_files(cells, modality, root)
         elif named.kind == "text":
             cells = [_text(cell, row, modality) for row, cell in enumerate(cells)]
         payloads[modality] = cells
-    labels, names = encode_labels(*_labels(frame, label, classes, label_separator))
-    if unreadable == "missing":
-        payloads = {m: _readable(cells, kinds[m]) for m, cells in payloads.items()}
+    labels, names = encode_labels(*labels_of(frame, label, classes, label_separator))
+    damaged = _take_out_damaged(payloads, kinds) if unreadable == "missing" else {}
     columns = {
         "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
         "label": label if label is None or isinstance(label, str) else list(label),
@@ -81,7 +87,32 @@ def read_frame(
     used = {c.name if isinstance(c, Column) else c for c in modalities.values()}
     used |= set([label] if isinstance(label, str) else label or ())
     extra = {c: frame[c].tolist() for c in frame.columns if c not in used}
-    return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns, extra=extra)
+    return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns, extra=extra, unreadable=damaged)
+
+
+def read_table_file(
+    path: str | os.PathLike[str],
+    modalities: Mapping[str, str | Column],
+    label: str | Sequence[str] | None = None,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> MultimodalDataset:
+    """Read a CSV, TSV, Parquet or JSON lines file; see `gtimm.core.table_files.read_table` for its form.
+
+    Args:
+        path: of the table.
+        modalities: as in `read_frame`.
+        label: as in `read_frame`.
+        root: folder that paths are relative to; by default the table's.
+        name: for reports; by default the file's name without its ending.
+        options: the others of `read_frame`.
+    """
+    file = Path(path)
+    return read_frame(
+        read_table(file), modalities, label, root=file.parent if root is None else root, name=name or file.stem, **options
+    )
 
 
 def read_folder(
@@ -135,7 +166,9 @@ def read_folder(
     return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or base.name)
 
 
-def _labels(frame: DataFrame, label: str | Sequence[str] | None, classes: Sequence[str] | None, separator: str | None) -> Any:
+def labels_of(
+    frame: DataFrame, label: str | Sequence[str] | None, classes: Sequence[str] | None, separator: str | None
+) -> tuple[Any, Sequence[str] | None]:
     """Return labels and classes as `encode_labels` takes them."""
     if label is None:
         return None, classes
@@ -165,19 +198,6 @@ def _check_column(column: str, frame: DataFrame) -> None:
         raise DataError(f"The table has no column {column!r}.{did_you_mean(column, known)} Columns: {', '.join(known)}.")
 
 
-def _resolve(cell: Payload, row: int, modality: str, root: str | os.PathLike[str] | None) -> Payload:
-    if is_missing(cell):
-        return None
-    if not isinstance(cell, (str, os.PathLike)):
-        return cell
-    if root is None:
-        return str(check_path(cell, row, modality))
-    path = Path(root) / cell
-    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
-        raise DataError(f"Row {row}, modality {modality!r}: {os.fspath(cell)!r} leads out of {os.fspath(root)!r}.")
-    return str(check_path(path, row, modality))
-
-
 def _read_text(path: Path, unreadable: str) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
@@ -195,18 +215,32 @@ def _text(cell: Payload, row: int, modality: str) -> str | None:
     return cell
 
 
-def _readable(cells: list[Payload], kind: str) -> list[Payload]:
-    if kind not in ("image", "audio"):
-        return cells
-    load = load_image if kind == "image" else load_audio
+def _check_ids(column: str, frame: DataFrame) -> None:
+    _check_column(column, frame)
+    cells = frame[column]
+    if cells.dtype.kind == "f":
+        raise DataError(
+            f"Column {column!r} holds fractions ({cells.iloc[0]!r}): ids were read as floats and may have lost digits. Read the "
+            "table with dtype=str."
+        )
+    first: dict[Any, int] = {}
+    for row, cell in enumerate(cells.tolist()):
+        if is_missing(cell):
+            raise DataError(f"Row {row} has no id: column {column!r} is empty there.")
+        if first.setdefault(cell, row) != row:
+            count = int(cells.duplicated().sum())
+            raise DataError(
+                f"Rows {first[cell]} and {row} have one id, {cell!r}; {count:,} rows repeat an id of column {column!r}. Drop them "
+                f"(frame.drop_duplicates({column!r})), or leave id= out."
+            )
 
-    def keep(cell: Payload) -> Payload:
-        try:
-            if not is_missing(cell):
-                load(cell)
-        except MediaError:
-            return None
-        return cell
 
-    with ThreadPoolExecutor() as workers:
-        return list(workers.map(keep, cells))
+def _take_out_damaged(payloads: dict[str, list[Payload]], kinds: Mapping[str, str]) -> dict[str, dict[int, str]]:
+    """Make holes of what cannot be decoded; return for each modality row to reason."""
+    damaged = {}
+    for modality, cells in payloads.items():
+        there = [row for row, cell in enumerate(cells) if not is_missing(cell)]
+        if found := faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}"):
+            payloads[modality] = [None if row in found else cell for row, cell in enumerate(cells)]
+            damaged[modality] = found
+    return damaged

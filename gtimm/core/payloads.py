@@ -1,0 +1,60 @@
+"""The payloads of one modality as a sequence: shared by masked copies of a data set, and picked without copying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from gtimm.core.media import Payload
+from gtimm.core.targets import is_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass
+class Shared:
+    """One modality's payloads, shared by every masked copy of a data set, and the content keys found so far."""
+
+    values: Sequence[Payload]
+    keys: dict[int, bytes] = field(default_factory=dict)
+
+
+@runtime_checkable
+class KnowsHoles(Protocol):
+    """A sequence that knows which of its payloads are there without reading them."""
+
+    def there(self) -> NDArray[np.bool_]:
+        """Return (rows,) True where there is a payload."""
+
+
+class Picked(Sequence[Payload]):
+    """A sequence of chosen elements of another, without copying them."""
+
+    def __init__(self, values: Sequence[Payload], rows: NDArray[np.int64]) -> None:
+        self.values, self.rows = values, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Payload:
+        value: Payload = self.values[int(self.rows[index])]
+        return value
+
+
+def by_position(values: Any) -> Sequence[Payload]:
+    """Return payloads that are read by position: a copy of a list or a pandas column, whose own index may be another."""
+    kept = isinstance(values, (Sequence, np.ndarray)) and not isinstance(values, list)
+    return cast("Sequence[Payload]", values) if kept else list(values)
+
+
+def present_of(values: Sequence[Payload]) -> NDArray[np.bool_]:
+    """Return (rows,) True where there is a payload."""
+    if isinstance(values, KnowsHoles):
+        return values.there()
+    if isinstance(values, np.ndarray) and values.ndim > 1 and values.dtype != object:
+        return np.ones(len(values), bool)
+    return np.fromiter((not is_missing(value) for value in values), bool, len(values))

@@ -1,0 +1,158 @@
+"""Which files of a table are there, by listing folders; and which payloads decode, in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtimm.core.errors import DataError, MediaError
+from gtimm.core.media import check_path, describe, load_audio, load_frame, load_image
+from gtimm.core.progress import progress_bar
+from gtimm.core.targets import is_missing
+
+if TYPE_CHECKING:
+    from gtimm.core.media import Payload
+
+_FEW = 4  # cells of one folder that are looked at one by one: listing the folder would not pay
+_LONGER = 20  # times more files in a folder than cells name: not listed to its end
+_AT_A_TIME = 256
+
+
+def checked_files(cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None) -> list[Payload]:
+    """Return the cells of a column of files, paths joined to `root`; holes as `None`, bytes and arrays as they are.
+
+    Each folder is listed once, so that a hundred thousand paths cost a few listings; nothing is opened.
+
+    Args:
+        cells: paths, bytes, arrays, PIL images, `(samples, rate)`.
+        modality: for messages.
+        root: folder that paths are relative to; none may lead out of it.
+
+    Raises:
+        DataError: a path that leads out of `root`, does not exist or is not readable; a number. Names the row.
+    """
+    found: list[Payload] = [None] * len(cells)
+    folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for row, cell in enumerate(cells):
+        if isinstance(cell, str):
+            if cell.strip():
+                head, tail = os.path.split(cell)
+                folders[head].append((row, tail))
+        elif isinstance(cell, os.PathLike):
+            head, tail = os.path.split(os.fspath(cell))
+            folders[head].append((row, tail))
+        elif not is_missing(cell):
+            found[row] = _no_number(cell, row, modality)
+    wrong: list[int] = []
+    for head, members in folders.items():
+        folder = _folder(head, root)
+        listed = _listed(folder, len(members)) if folder is not None and len(members) > _FEW else frozenset()
+        for row, tail in members:
+            if folder is None or tail in ("", ".", ".."):
+                wrong.append(row)
+                continue
+            found[row] = path = os.path.join(folder, tail)
+            if not (readable(path) if tail in listed else _is_readable_file(path)):
+                wrong.append(row)
+    if wrong:
+        everything = len(wrong) == sum(map(len, folders.values())) > 1
+        _complain(min(wrong), cells, modality, root, everything=everything)
+    return found
+
+
+def readable(path: str) -> bool:
+    """Return whether a file that exists may be read; the superuser may read all."""
+    return _SUPERUSER or os.access(path, os.R_OK)
+
+
+def faults(kind: str, rows: Sequence[int], read: Callable[[int], Payload], title: str = "") -> dict[int, str]:
+    """Decode payloads in parallel, and return row to reason for those that cannot be decoded.
+
+    Args:
+        kind: `"image"`, `"audio"`, `"video"`: decoded. Of the other kinds nothing is to be decoded.
+        rows: which.
+        read: returns the payload of a row; it is let go as soon as it is decoded.
+        title: of the progress bar, which terminals see.
+    """
+    loaders: dict[str, Any] = {"image": load_image, "audio": load_audio, "video": load_frame}
+    if kind not in loaders:
+        return {}
+    load = loaders[kind]
+
+    def judge(row: int) -> tuple[int, str] | None:
+        try:
+            load(read(row))
+        except MediaError as error:
+            return row, str(error)
+        return None
+
+    found: dict[int, str] = {}
+    with ThreadPoolExecutor() as workers, progress_bar(title or f"Decoding {kind}", len(rows), "files") as advance:
+        for start in range(0, len(rows), _AT_A_TIME):
+            part = rows[start : start + _AT_A_TIME]
+            found.update(result for result in workers.map(judge, part) if result is not None)
+            advance(len(part))
+    return found
+
+
+_SUPERUSER = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _folder(head: str, root: str | os.PathLike[str] | None) -> str | None:
+    """Return the folder of cells that begin with `head`; `None` where it is outside of `root`."""
+    if root is None:
+        return str(Path(head)) if head else ""
+    base = os.path.abspath(root)
+    folder = os.path.join(os.fspath(root), head) if head else os.fspath(root)
+    inside = os.path.abspath(folder)
+    return str(Path(folder)) if inside == base or inside.startswith(base.rstrip(os.sep) + os.sep) else None
+
+
+def _listed(folder: str, wanted: int) -> frozenset[str]:
+    """Return the names of a folder's regular files and of links to them; some only, where it has far more files than are wanted."""
+    try:
+        with os.scandir(folder or ".") as entries:
+            return frozenset(entry.name for entry in islice(entries, _LONGER * wanted) if entry.is_file())
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def _is_readable_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path) and readable(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _no_number(cell: Payload, row: int, modality: str) -> Payload:
+    if isinstance(cell, (int, float)) or (getattr(cell, "shape", None) == () and hasattr(cell, "dtype")):
+        raise DataError(
+            f"Row {row}, modality {modality!r}: {cell!r} is a number, not a path. Name the column of paths; if file names are numbers, "
+            "read the column as text (dtype=str)."
+        )
+    return cell
+
+
+def _complain(
+    row: int, cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None, *, everything: bool
+) -> None:
+    cell = os.fspath(cells[row])
+    where = f"Row {row}, modality {modality!r}: {describe(cell)}"
+    if root is not None and _folder(os.path.split(cell)[0], root) is None:
+        raise DataError(f"{where} leads out of {os.fspath(root)!r}.")
+    path = os.path.join(os.fspath(root), cell) if root is not None else cell
+    if root is None and not os.path.isabs(cell) and not os.path.lexists(cell):
+        raise DataError(
+            f"{where} does not exist in {os.getcwd()!r}. Pass root=, the folder that paths are relative to, or leave the cell empty."
+        )
+    if root is not None and not os.path.isdir(root):
+        raise DataError(f"{where}: root {os.fspath(root)!r} is not a folder. Mend root=, the folder that paths are relative to.")
+    if root is not None and everything and not os.path.lexists(path):
+        raise DataError(f"{where} does not exist, and no other path of its column does in {os.fspath(root)!r}. Is root= right?")
+    check_path(path, row, modality)
+    raise DataError(f"{where} names no file. Mend the path or leave the cell empty.")

@@ -1,0 +1,291 @@
+"""What a data set holds and what it lacks: counts by class, modality and pattern; what stands in two splits; what does not decode."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gtimm.core.errors import MediaError
+from gtimm.core.media import describe
+from gtimm.core.progress import progress_bar
+from gtimm.core.readable import faults
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    from gtimm.core.dataset import MultimodalDataset, Splits
+
+SPLITS = ("train", "val", "test")
+_SHOWN = 20  # classes, patterns and files in the printed form
+_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A payload that cannot be decoded: modality, row, how messages name it, why."""
+
+    modality: str
+    row: int
+    payload: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of one data set. `str` prints them.
+
+    Attributes:
+        name: of the data set.
+        rows: how many.
+        classes: rows of each class; empty without labels. Of multi-label data a row counts in each of its classes.
+        missing: by modality, the rows that lack it, sealed ones included.
+        sealed: by modality, those among them that simulated missingness hides.
+        patterns: what is there (`"image + audio"`, `"image only"`, `"nothing"`) to rows.
+        missing_by_class: class to modality to rows.
+        unreadable: payloads that cannot be decoded; `None` where it was not asked.
+    """
+
+    name: str
+    rows: int
+    classes: Mapping[str, int]
+    missing: Mapping[str, int]
+    sealed: Mapping[str, int]
+    patterns: Mapping[str, int]
+    missing_by_class: Mapping[str, Mapping[str, int]]
+    unreadable: tuple[Unreadable, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form, for JSON."""
+        plain: dict[str, Any] = {"name": self.name, "rows": self.rows}
+        for name in ("classes", "missing", "sealed", "patterns"):
+            plain[name] = dict(getattr(self, name))
+        plain["missing_by_class"] = {label: dict(counts) for label, counts in self.missing_by_class.items()}
+        if self.unreadable is not None:
+            plain["unreadable"] = [vars(one) for one in self.unreadable]
+        return plain
+
+    def to_frame(self) -> DataFrame:
+        """Return a DataFrame of one line a class: `class`, `rows`, and `missing <modality>` for each; one line without labels."""
+        import pandas as pd
+
+        lines = [
+            {"class": label, "rows": rows, **{f"missing {m}": n for m, n in self.missing_by_class[label].items()}}
+            for label, rows in self.classes.items()
+        ]
+        every = [{"class": None, "rows": self.rows, **{f"missing {m}": n for m, n in self.missing.items()}}]
+        return pd.DataFrame(lines or every)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.rows:,} rows, {len(self.classes)} classes"]
+        lines += [
+            f"  {m}: {_share(n, self.rows)} missing" + (f", {self.sealed[m]:,} of them sealed" if self.sealed[m] else "")
+            for m, n in self.missing.items()
+        ]
+        lines += [f"  {pattern}: {_share(n, self.rows)}" for pattern, n in list(self.patterns.items())[:_SHOWN]]
+        lines += _rest(len(self.patterns), "patterns")
+        for label, rows in list(self.classes.items())[:_SHOWN]:
+            lacking = ", ".join(f"{n:,} without {m}" for m, n in self.missing_by_class[label].items() if n)
+            lines.append(f"  class {label}: {rows:,}" + (f" ({lacking})" if lacking else ""))
+        lines += _rest(len(self.classes), "classes")
+        if self.unreadable is not None:
+            lines.append(f"  {len(self.unreadable):,} payloads cannot be decoded")
+            lines += [f"    row {one.row}, {one.modality}: {one.reason}" for one in self.unreadable[:_SHOWN]]
+            lines += _rest(len(self.unreadable), "of them")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Equal payloads of one modality in two splits.
+
+    Attributes:
+        modality: whose payloads.
+        first: the earlier split, of `train`, `val`, `test`.
+        second: the later one.
+        rows: rows of the later split whose payload is also in the earlier one.
+        examples: some pairs of rows, (of the first, of the second).
+    """
+
+    modality: str
+    first: str
+    second: str
+    rows: int
+    examples: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class SplitsSummary:
+    """Counts of each split. `str` prints them.
+
+    Attributes:
+        splits: `train`, `val` and `test`.
+        duplicates: payloads with equal content in two splits; `None` where it was not asked.
+        facts: those of the splits.
+    """
+
+    splits: Mapping[str, Summary]
+    duplicates: tuple[Duplicates, ...] | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form, for JSON."""
+        plain: dict[str, Any] = {name: one.to_dict() for name, one in self.splits.items()}
+        if self.duplicates is not None:
+            plain["duplicates"] = [{**vars(one), "examples": [list(pair) for pair in one.examples]} for one in self.duplicates]
+        return {**plain, "facts": dict(self.facts)}
+
+    def to_frame(self) -> DataFrame:
+        """Return the `to_frame` of the splits below one another, with the column `split` first."""
+        import pandas as pd
+
+        return pd.concat([one.to_frame().assign(split=name) for name, one in self.splits.items()], ignore_index=True).pipe(
+            lambda frame: frame[["split", *[c for c in frame.columns if c != "split"]]]
+        )
+
+    def __str__(self) -> str:
+        lines = [f"[{name}] {one}" for name, one in self.splits.items()]
+        if self.duplicates is not None:
+            lines.append(
+                f"{len(self.duplicates)} kinds of duplicate across splits" if self.duplicates else "no duplicates across splits"
+            )
+            lines += [
+                f"  {one.rows:,} rows of {one.second} have the {one.modality} of a row of {one.first}" for one in self.duplicates
+            ]
+        return "\n".join(lines)
+
+
+def summarize(data: MultimodalDataset, *, decode: bool = False, title: str = "") -> Summary:
+    """Count rows, classes and what is missing. Nothing is read or decoded unless asked.
+
+    Args:
+        data: the data set.
+        decode: decode every payload that is there, in parallel, with a progress bar on terminals, and list those that fail.
+        title: of the progress bar.
+    """
+    there = {m: data.present(m) for m in data.modalities}
+    lacking = [Unreadable(m, row, "not kept", reason) for m, rows in data.unreadable.items() for row, reason in rows.items()]
+    if decode:
+        for modality, mask in there.items():
+            read = partial(data.payload, modality)
+            found = faults(data.kind(modality), np.flatnonzero(mask).tolist(), read, f"Decoding {title or data.name}, {modality}")
+            lacking += [Unreadable(modality, row, describe(read(row)), reason) for row, reason in sorted(found.items())]
+    members = _members(data)
+    return Summary(
+        name=data.name,
+        rows=len(data),
+        classes={label: int(mask.sum()) for label, mask in members.items()},
+        missing={m: int((~mask).sum()) for m, mask in there.items()},
+        sealed={m: int(data.sealed(m).sum()) for m in data.modalities},
+        patterns=_patterns(there),
+        missing_by_class={
+            label: {m: int((mask & ~present).sum()) for m, present in there.items()} for label, mask in members.items()
+        },
+        unreadable=tuple(lacking) if decode or lacking else None,
+    )
+
+
+def summarize_splits(splits: Splits, *, decode: bool = False, duplicates: bool = True) -> SplitsSummary:
+    """Count each split, and find payloads that stand in two of them.
+
+    Args:
+        splits: the data.
+        decode: as in `summarize`.
+        duplicates: compare by content, exactly: texts and arrays, and of files those alone whose size another split has too. Needs
+            to read these files once; their content keys are kept for later use.
+    """
+    parts = {name: getattr(splits, name) for name in SPLITS}
+    found = {name: summarize(part, decode=decode, title=f"{part.name} ({name})") for name, part in parts.items()}
+    return SplitsSummary(found, tuple(find_duplicates(parts)) if duplicates else None, dict(splits.facts))
+
+
+def find_duplicates(parts: Mapping[str, MultimodalDataset], examples: int = 3) -> list[Duplicates]:
+    """Return the payloads of equal content in two data sets, by modality and pair; sealed ones are not read."""
+    names = list(parts)
+    result = []
+    for modality in dict.fromkeys(m for part in parts.values() for m in part.modalities):
+        having = {name: part for name, part in parts.items() if modality in part.modalities}
+        rows = _candidates(having, modality)
+        total = sum(map(len, rows.values()))
+        with progress_bar(f"Comparing {modality}", total, "payloads") as advance:
+            keys = {name: _keys(having[name], modality, rows[name], advance) for name in having}
+        for place, first in enumerate(names):
+            for second in names[place + 1 :]:
+                before: dict[bytes, int] = {}
+                for row, key in keys.get(first, {}).items():
+                    before.setdefault(key, row)
+                pairs = [(before[key], row) for row, key in keys.get(second, {}).items() if key in before]
+                if pairs:
+                    result.append(Duplicates(modality, first, second, len(pairs), tuple(pairs[:examples])))
+    return result
+
+
+def _candidates(parts: Mapping[str, MultimodalDataset], modality: str) -> dict[str, list[int]]:
+    """Return the rows that may have an equal in another split: files only where another split has one of their size."""
+    sizes: dict[str, dict[int, int | None]] = {}
+    for name, part in parts.items():
+        rows = np.flatnonzero(part.present(modality)).tolist()
+        text = part.kind(modality) == "text"
+        sizes[name] = {row: None if text else _size(part.payload(modality, row)) for row in rows}
+    splits_with: Counter[int] = Counter()
+    for found in sizes.values():
+        splits_with.update({size for size in found.values() if size is not None})
+    return {name: [row for row, size in found.items() if size is None or splits_with[size] > 1] for name, found in sizes.items()}
+
+
+def _size(payload: Any) -> int | None:
+    if isinstance(payload, bytes):
+        return len(payload)
+    if isinstance(payload, (str, os.PathLike)):
+        try:
+            return os.path.getsize(payload)
+        except OSError:
+            return None
+    return None
+
+
+def _keys(data: MultimodalDataset, modality: str, rows: Sequence[int], advance: Any) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for start in range(0, len(rows), _AT_A_TIME):
+        part = rows[start : start + _AT_A_TIME]
+        for row in part:
+            try:
+                found[row] = data.keys(modality, np.array([row]))[0]
+            except MediaError:  # a file that vanished: what is unreadable is another question
+                continue
+        advance(len(part))
+    return found
+
+
+def _members(data: MultimodalDataset) -> dict[str, NDArray[np.bool_]]:
+    if data.labels is None:
+        return {}
+    if data.multilabel:
+        return {label: data.labels[:, index].astype(bool) for index, label in enumerate(data.classes)}
+    return {label: data.labels == index for index, label in enumerate(data.classes)}
+
+
+def _patterns(there: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
+    found, counts = np.unique(np.stack(list(there.values()), axis=1), axis=0, return_counts=True)
+    named = {
+        _pattern([m for m, yes in zip(there, row, strict=True) if yes]): int(n) for row, n in zip(found, counts, strict=True)
+    }
+    return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _pattern(names: Sequence[str]) -> str:
+    return " + ".join(names) if len(names) > 1 else f"{names[0]} only" if names else "nothing"
+
+
+def _share(count: int, rows: int) -> str:
+    return f"{count:,} ({count / rows:.1%})"
+
+
+def _rest(count: int, what: str) -> list[str]:
+    return [f"  ... {count - _SHOWN:,} more {what}"] if count > _SHOWN else []

@@ -1,0 +1,164 @@
+"""Read table files: CSV, TSV, Parquet, JSON lines. Cells keep what the file says; faults name the line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtimm.core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_BLOCK = 1 << 20
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_table(path: str | PathLike[str]) -> DataFrame:
+    """Read CSV, TSV, Parquet or JSON lines by the file's ending.
+
+    Every cell of CSV and TSV is text, so that an id such as `0012` or `900000000000000001` stays as it is; quotes mean nothing in
+    TSV. Whole numbers of JSON lines and Parquet stay whole, also beside empty cells.
+
+    Args:
+        path: `.csv`, `.tsv`, `.jsonl` (a JSON object a line) or `.parquet` (which needs pyarrow); text in UTF-8, with or without BOM.
+
+    Raises:
+        ConfigError: another ending, or a file that is not there.
+        DataError: another encoding, a column name that stands twice, lines of unequal length, no header; names the line.
+    """
+    file = Path(path)
+    readers: dict[str, Callable[[Path], DataFrame]] = {
+        ".csv": lambda p: _separated(p, ","),
+        ".tsv": lambda p: _separated(p, "\t"),
+        ".parquet": _parquet,
+        ".jsonl": _json_lines,
+    }
+    if file.suffix.lower() not in readers:
+        raise ConfigError(f"{file}: tables end in {', '.join(readers)}.")
+    if not file.is_file():
+        state = "is not a file" if file.exists() else "does not exist"
+        raise ConfigError(f"{file} cannot be read: it {state}.")
+    try:
+        frame = readers[file.suffix.lower()](file)
+    except UnicodeDecodeError:
+        raise DataError(_encoding_fault(file)) from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from error
+    check_names(frame.columns.tolist(), fspath(file))
+    return frame
+
+
+def check_names(names: Sequence[Any], table: str) -> None:
+    """Raise `DataError` for column names that stand twice."""
+    twice = sorted({str(name) for name in names if list(names).count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise DataError(f"{table} has two columns named {', '.join(map(repr, twice))}. Rename one, or take it out.")
+
+
+def _separated(path: Path, separator: str) -> DataFrame:
+    import pandas as pd
+    from pandas.errors import EmptyDataError, ParserError
+
+    quoting: Any = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = iter(file.readline, "")
+        header = file.readline().rstrip("\r\n").split("\t") if separator == "\t" else next(csv.reader(lines), [])
+    if not any(name.strip() for name in header):
+        raise DataError(f"{path} is empty: its first line must name the columns.")
+    check_names(header, fspath(path))
+    try:
+        frame: DataFrame = pd.read_csv(path, dtype=str, sep=separator, quoting=quoting, keep_default_na=False, encoding="utf-8")
+    except (ParserError, EmptyDataError) as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise DataError(
+            f"{path} cannot be read: {reason}. Every line needs the {len(header)} cells of the header; "
+            + ("a tab" if separator == "\t" else "a comma or a line end")
+            + " inside a cell must "
+            + ("go" if separator == "\t" else "stand in quotes")
+            + "."
+        ) from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(
+            f"{path}: its lines have more cells than the header ({len(header)}). Name every column in the first line."
+        )
+    short = frame[frame.columns[-1]].isna().to_numpy()
+    if short.any():
+        raise DataError(
+            f"{path}: row {int(short.argmax())} (counted from 0) has fewer cells than the header ({len(header)}). Mend the line; "
+            "an empty cell still needs its separator."
+        )
+    return frame
+
+
+def _json_lines(path: Path) -> DataFrame:
+    import pandas as pd
+
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line, object_pairs_hook=_pairs)
+            except ValueError as error:
+                if isinstance(error, UnicodeDecodeError):
+                    raise
+                raise DataError(f"{path}, line {number} is not JSON: {error}. Every line holds one whole object.") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number} is no JSON object {{column: cell}}; found {line.strip()[:80]!r}.")
+            rows.append(row)
+    if not rows:
+        raise DataError(f"{path} is empty: every line holds one JSON object.")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _parquet(path: Path) -> DataFrame:
+    import pandas as pd
+
+    try:
+        frame: DataFrame = pd.read_parquet(path, dtype_backend="numpy_nullable")
+    except ImportError as error:
+        raise ConfigError(f"{path}: Parquet needs pyarrow. Run: pip install pyarrow, or save the table as CSV.") from error
+    except ValueError as error:  # pyarrow's ArrowInvalid is one
+        raise DataError(f"{path} cannot be read: {error}") from error
+    return frame.astype(object)
+
+
+def _encoding_fault(path: Path) -> str:
+    """Say on which lines a file is not UTF-8, and what it may be instead."""
+    with path.open("rb") as file:
+        start = file.read(_BLOCK)
+        if start.startswith(_UTF16) or b"\0" in start:
+            return f"{path} is UTF-16, not UTF-8. Save it as UTF-8 (spreadsheets call it 'CSV UTF-8')."
+        file.seek(0)
+        wrong, right, total = [], 0, 0
+        for total, line in enumerate(file, 1):
+            if line.isascii():
+                continue
+            try:
+                line.decode("utf-8")
+                right += 1
+            except UnicodeDecodeError as error:
+                wrong.append((total, line[error.start]))
+    number, byte = wrong[0]
+    found = f"{path}, line {number} is not UTF-8: byte 0x{byte:02x}"
+    if right:
+        return (
+            f"{found}; {len(wrong):,} lines are in another encoding and {right:,} in UTF-8, so the file mixes two. Save both parts as "
+            "UTF-8 before joining them."
+        )
+    return f"{found} ({len(wrong):,} of {total:,} lines). Save the file as UTF-8 (spreadsheets call it 'CSV UTF-8')."
