@@ -1,4 +1,4 @@
-"""Miniatures in the exact form of the real things, for examples and tests: CrisisMMD v2, UPMC Food-101, and an open_clip model."""
+"""Miniatures in the exact form of the real things, for examples and tests: CrisisMMD v2, UPMC Food-101, UCF101, and an open_clip model."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ ODDITIES = (
     " 100% #RT @you",
 )
 DISHES = ("apple_pie", "baby_back_ribs", "caesar_salad", "fish_and_chips", "french_fries", "hot_dog", "ice_cream", "sushi")
+ACTIONS = ("ApplyEyeMakeup", "BandMarching", "Bowling", "HandstandPushups", "PlayingFlute", "Typing")
 PAGES = (
     "{} recipe | Kitchen",
     "Easy {}, step by step",
@@ -103,6 +104,37 @@ def write_food101(root: Path, per_class: dict[str, int] | None = None, header: b
     return root
 
 
+def write_ucf101(root: Path, groups: dict[str, int] | None = None, clips: int = 2, seconds: float = 0.8, seed: int = 0) -> Path:
+    """Write a data set with the folders, files and lists of UCF101, of 6 actions with sound and a silent one; films are MPEG-4 and MP3.
+
+    Args:
+        root: the folder to fill.
+        groups: groups of clips an action in `train` and `test`; by default 8 and 3. Test has the first, as in the lists.
+        clips: films a group.
+        seconds: of a film.
+        seed: of pictures and sounds.
+    """
+    random = np.random.default_rng(seed)
+    (root / "ucfTrainTestlist").mkdir(parents=True)
+    counts = groups or {"train": 8, "test": 3}
+    actions = sorted((*ACTIONS, "Basketball"))
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for number, action in enumerate(actions, 1):
+        for group in range(1, sum(counts.values()) + 1):
+            part = "test" if group <= counts["test"] else "train"
+            for clip in range(1, clips + 1):
+                name = (
+                    f"v_{action.replace('dst', 'dSt')}_g{group:02d}_c{clip:02d}.avi"  # v_HandStandPushups, as in the real thing
+                )
+                (root / "UCF-101" / action).mkdir(parents=True, exist_ok=True)
+                _write_film(root / "UCF-101" / action / name, number - 1, seconds, action in ACTIONS, random)
+                lines[part].append(f"{action}/{name}" + (f" {number}" if part == "train" else ""))
+    named = [f"{number} {action}" for number, action in enumerate(actions, 1)]
+    for stem, rows in (("classInd", named), ("trainlist01", lines["train"]), ("testlist01", lines["test"])):
+        (root / "ucfTrainTestlist" / f"{stem}.txt").write_bytes("".join(f"{row}\r\n" for row in rows).encode())
+    return root
+
+
 def write_clip(folder: Path, seed: int = 0, **changes: Any) -> Path:
     """Write an open_clip folder whose weights are random but saved: it stands in for a model, and has learnt nothing.
 
@@ -138,6 +170,30 @@ def _write_picture(path: Path, label: int, random: np.random.Generator) -> None:
     colour = np.array([label % 2, label // 2 % 2, label // 4]) * 170 + 40
     pixels = colour + random.normal(0, 60, (48 + 8 * (label % 3), 64, 3))
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=85)
+
+
+def _write_film(path: Path, label: int, seconds: float, sound: bool, random: np.random.Generator) -> None:
+    """Write a film of 25 frames a second: a bright bar whose place tells the class, or nothing, and a tone whose pitch does."""
+    import av
+
+    rate, shown = 16_000, random.random() < 0.8
+    with av.open(str(path), "w") as out:
+        pictures = out.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        track = out.add_stream("libmp3lame", rate=rate, layout="mono") if sound else None
+        for index in range(round(seconds * 25)):
+            pixels = random.normal(30, 20, (48, 64, 3))
+            pixels[:, 8 * label : 8 * label + 8] += 190 * shown
+            pixels[index % 48] += 20
+            out.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels.clip(0, 255).astype(np.uint8), format="rgb24")))
+        if track is not None:
+            time = np.arange(round(seconds * rate)) / rate
+            wave = 0.3 * np.sin(2 * np.pi * 200 * 1.5**label * time) + random.normal(0, 0.15, len(time))
+            part = av.AudioFrame.from_ndarray((wave.clip(-1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono")
+            part.sample_rate = rate
+            out.mux(track.encode(av.AudioResampler(format=track.format, layout="mono", rate=rate).resample(part)[0]))
+            out.mux(track.encode())
+        out.mux(pictures.encode())
 
 
 def _tweet(label: str, random: np.random.Generator) -> str:

@@ -94,6 +94,27 @@ def run(
     print_results(results, out)
 
 
+@app.command(
+    epilog="Examples: [bold]gtimm prepare ucf101 --root UCF101 --out prepared[/bold]; "
+    "[bold]gtimm prepare experiment.yaml --out prepared[/bold]; interrupted, the same command goes on where it stopped"
+)
+def prepare(
+    what: Annotated[str, typer.Argument(help="A data set of films by name, or a YAML file whose data is one.", metavar="NAME|CONFIG")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of frames, sounds and their index.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set; default the configuration's.")] = None,
+    frames: Annotated[str, typer.Option(help="png: every pixel as in the film; jpeg: quality 95, smaller.")] = "png",
+    sound: Annotated[str, typer.Option(help="wav or flac: 16 kHz, first channel, 16 bits.")] = "wav",
+    workers: Annotated[int | None, typer.Option(help="Processes; default the cores.", min=1)] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Take what cannot be decoded as holes instead of exiting with code 2.")
+    ] = False,
+) -> None:
+    """Take the middle frame and the sound of every film once, so that training never decodes a film again."""
+    from gtimm.cli.prepare import prepare_films
+
+    prepare_films(what, out, root, frames, sound, workers, skip_unreadable)
+
+
 @app.command(epilog="Example: [bold]gtimm embed experiment.yaml[/bold]; interrupted, the same command goes on where it stopped")
 def embed(
     config: Annotated[Path, typer.Argument(help="YAML file: data, pipeline.")],

@@ -13,6 +13,7 @@ import numpy as np
 
 from gtimm.core.errors import ConfigError, MediaError
 from gtimm.core.media import ffmpeg
+from gtimm.core.media.part import FilmPart
 from gtimm.core.media.sources import Payload, describe, opened
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def load_audio(payload: Payload, start: float | None = None, end: float | None =
     """Decode an audio payload, or a part of it.
 
     Args:
-        payload: a path or encoded bytes of any format that soundfile or FFmpeg reads (a video's sound track included), or
-            `(samples, rate)` with samples (n,) or (channels, n), floats in -1..1 or integers of full range.
+        payload: a path or encoded bytes of any format that soundfile or FFmpeg reads (a video's sound track included), a
+            `FilmPart`, from whose start the bounds count, or `(samples, rate)` with samples (n,) or (channels, n), floats in
+            -1..1 or integers of full range.
         start: seconds from the beginning of the sound; None is the beginning. A file is not decoded from its beginning for it.
         end: seconds from the beginning of the sound; None, or later than the sound's end, is its end.
 
@@ -52,6 +54,10 @@ def load_audio(payload: Payload, start: float | None = None, end: float | None =
         ConfigError: bounds that are not 0 <= start < end.
     """
     first, last = _bounds(start, end)
+    if isinstance(payload, FilmPart) and payload.start is not None and payload.end is not None:
+        first, last = payload.start + first, min(payload.start + last, payload.end)
+        start, end = first, last
+    payload = payload.path if isinstance(payload, FilmPart) else payload
     if isinstance(payload, tuple):
         samples, rate = _from_array(payload)
         samples = samples[:, round(first * rate) : _sample(last, rate)]
@@ -66,6 +72,12 @@ def load_audio(payload: Payload, start: float | None = None, end: float | None =
     if not np.isfinite(samples).all():
         raise MediaError(f"Audio {describe(payload)} contains NaN or infinity. Replace the file or drop the row.")
     return np.ascontiguousarray(samples), rate
+
+
+def has_sound(path: str | os.PathLike[str]) -> bool:
+    """Return whether a film has a sound track, by its header; raises `MediaError` for what is no film."""
+    with ffmpeg.container("Video", path) as found:
+        return bool(found.streams.audio)
 
 
 def _bounds(start: float | None, end: float | None) -> tuple[float, float]:

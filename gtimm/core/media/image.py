@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from gtimm.core.errors import MediaError
+from gtimm.core.media.part import FilmPart
 from gtimm.core.media.sources import Payload, decoding, describe, opened
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def load_image(payload: Payload) -> Image:
     """Decode an image payload to RGB.
 
     Args:
-        payload: a path, encoded bytes, a PIL image, or a uint8 array (height, width), (height, width, 1|3|4).
+        payload: a path, encoded bytes, a PIL image, a uint8 array (height, width), (height, width, 1|3|4), or a `FilmPart`,
+            whose middle frame it is.
 
     Returns:
         A PIL image of mode RGB, 0..255, turned as its EXIF tag says; alpha is laid over black, 16 bits are scaled to 8, and of
@@ -40,6 +42,10 @@ def load_image(payload: Payload) -> Image:
 
     if isinstance(payload, np.ndarray):
         return _from_array(payload)
+    if isinstance(payload, FilmPart):
+        from gtimm.core.media.video import load_frame  # which imports this module
+
+        return load_frame(payload.path, payload.middle)
     if isinstance(payload, Image.Image):
         with decoding("Image", payload):
             return _decode(payload, payload)

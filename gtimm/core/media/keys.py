@@ -11,6 +11,7 @@ import numpy as np
 from gtimm.core.errors import MediaError, StoreError
 from gtimm.core.files import file_digest
 from gtimm.core.media.image import load_image
+from gtimm.core.media.part import FilmPart
 from gtimm.core.media.sources import Payload, describe
 from gtimm.core.media.text import load_text
 
@@ -33,6 +34,9 @@ def payload_key(kind: str, payload: Payload) -> bytes:
         digest.update(payload)
     elif isinstance(payload, (str, os.PathLike)):
         digest.update(_of_file(payload).encode())
+    elif isinstance(payload, FilmPart):
+        bounds = "" if payload.start is None else f" {payload.start!r} {payload.end!r}"
+        digest.update((_of_file(payload.path) + bounds).encode())
     elif isinstance(payload, tuple) and kind != "vector":
         samples, rate = _sound(payload)
         _update(digest, samples)

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gtimm.core.errors import DataError, GtimmError, MediaError
+from gtimm.core.media.part import FilmPart
 
 Payload = Any
-"""A path, bytes, a PIL image, a uint8 array (height, width, 3), a string, `(samples, rate)`, or a float vector."""
+"""A path, bytes, a PIL image, a uint8 array (height, width, 3), a string, `(samples, rate)`, a `FilmPart`, or a float vector."""
 
 _LONGEST = 200  # characters of a path or a string in a message
 
@@ -26,6 +27,8 @@ def describe(payload: Payload) -> str:
         if len(text) <= _LONGEST:
             return repr(text)
         return f"{text[: _LONGEST // 2]!r}...{text[-_LONGEST // 2 :]!r} ({len(text)} characters)"
+    if isinstance(payload, FilmPart):
+        return describe(payload.path) + ("" if payload.start is None else f" from {payload.start:g} s to {payload.end:g} s")
     if isinstance(payload, bytes):
         return f"{len(payload)} bytes"
     if isinstance(payload, np.ndarray):

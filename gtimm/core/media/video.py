@@ -11,6 +11,7 @@ import numpy as np
 from gtimm.core.errors import ConfigError, MediaError
 from gtimm.core.media import ffmpeg
 from gtimm.core.media.image import check_pixels, load_image
+from gtimm.core.media.part import FilmPart
 from gtimm.core.media.sources import Payload, describe
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def still_kind(kind: str) -> str:
 
 def load_still(kind: str, payload: Payload) -> Image:
     """Return the picture that stands for a payload of kind `"image"` or `"video"` (its middle frame, or an array, which is one), RGB."""
-    return load_frame(payload) if kind == "video" and not isinstance(payload, np.ndarray) else load_image(payload)
+    film = kind == "video" and not isinstance(payload, (np.ndarray, FilmPart))
+    return load_frame(payload) if film else load_image(payload)
 
 
 def load_frame(payload: Payload, at: float | None = None) -> Image:

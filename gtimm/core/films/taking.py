@@ -1,0 +1,153 @@
+"""Workers that take frames and sounds out of films, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtimm.core.errors import MediaError
+from gtimm.core.features.workers import can_fork
+from gtimm.core.files import whole_file
+from gtimm.core.films.clips import Clip
+from gtimm.core.films.prepared import JPEG_QUALITY, RATE, Form, Record, bounds
+from gtimm.core.media import FilmPart, has_sound, load_audio, load_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+AHEAD = 4  # clips under way for each worker
+
+
+def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> Iterator[Record]:
+    """Yield records as they come; a film whose decoder takes its process down is found by trying those under way alone."""
+    left = list(reversed(todo))
+    import torchaudio.functional  # noqa: F401 - before the workers are forked, so that none of them spends seconds on it
+
+    while left:
+        pool = _pool(min(workers, len(left)))
+        running: dict[Future[Record], Clip] = {}
+        suspects: list[Clip] = []
+        try:
+            while (left or running) and not suspects:
+                while left and len(running) < AHEAD * workers:
+                    running[pool.submit(_take, left[-1], folder, form)] = left[-1]
+                    left.pop()
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    record = future.result()
+                    del running[future]
+                    yield record
+        except BrokenProcessPool:
+            suspects = list(running.values())
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            done = [future for future in running if not future.cancelled() and future.exception() is None]
+            yield from (future.result() for future in done)
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        for clip in suspects:
+            yield _alone(clip, folder, form)
+
+
+def _alone(clip: Clip, folder: Path, form: Form) -> Record:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(_take, clip, folder, form).result()
+        except BrokenProcessPool:
+            return _record(clip, None, None, False, {"film": "the decoder took its process down"})
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("fork" if can_fork() else "spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
+
+
+def _begin(parent: int) -> None:
+    """Leave interruptions to the parent, end when it is gone, and compute with one thread."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _take(clip: Clip, folder: Path, form: Form) -> Record:
+    """Write a clip's frame and sound and return its record; runs in a worker."""
+    frame, sound = form.files(clip)
+    failed: dict[str, str] = {}
+    silent = clip.audio is None
+    try:
+        _write_frame(load_image(clip.image), folder / frame, form)
+    except MediaError as error:
+        failed["image"] = str(error)
+    try:
+        silent = silent or not has_sound(clip.film)
+        if clip.audio is not None and not silent:
+            _write_sound(clip.audio, folder / sound, form)
+    except MediaError as error:
+        failed["audio"] = str(error)
+    return _record(clip, None if "image" in failed else frame, None if silent or "audio" in failed else sound, silent, failed)
+
+
+def _record(clip: Clip, frame: str | None, sound: str | None, silent: bool, failed: dict[str, str]) -> Record:
+    audio = None if clip.audio is None else bounds(clip.audio)
+    return Record(clip.name, bounds(clip.image), audio, frame, sound, silent, *film_state(clip.film), failed)
+
+
+def film_state(film: Path) -> tuple[int, int]:
+    """Return the size in bytes and the time of change in ns of a film; zeros where it is gone."""
+    try:
+        state = film.stat()
+    except OSError:
+        return 0, 0
+    return state.st_size, state.st_mtime_ns
+
+
+def _write_frame(image: Any, path: Path, form: Form) -> None:
+    options = {"format": "PNG"} if form.frames == "png" else {"format": "JPEG", "quality": JPEG_QUALITY, "subsampling": 0}
+    with whole_file(path) as temporary:
+        image.save(temporary, **options)
+
+
+def _write_sound(part: FilmPart, path: Path, form: Form) -> None:
+    import soundfile
+
+    samples, rate = load_audio(part)
+    mono = to_mono(samples, rate)
+    with whole_file(path) as temporary:
+        soundfile.write(temporary, mono, RATE, format=form.sound.upper(), subtype="PCM_16")
+
+
+def to_mono(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Return the first channel at 16 kHz, resampled as ImageBind's `data.py` does (torchaudio, windowed sinc).
+
+    Args:
+        samples: (channels, n) in -1..1.
+        rate: Hz.
+
+    Returns:
+        (m,) float32, m about n x 16000 / rate.
+    """
+    import torch
+    from torchaudio.functional import resample
+
+    ratio = Fraction(rate, RATE).limit_denominator(640)  # an odd rate would need a kernel of gigabytes
+    first = torch.from_numpy(samples[:1].copy())
+    mono: NDArray[np.float32] = resample(first, ratio.numerator, ratio.denominator)[0].numpy()
+    return mono
