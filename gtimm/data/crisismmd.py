@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.plugin import Info
 
-FOLDER = "crisismmd_datasplit_all"
+FOLDERS = {"all": "crisismmd_datasplit_all", "agreed": "crisismmd_datasplit_agreed_label"}
 FILES = {"train": "train", "val": "dev", "test": "test"}
+STEMS = {"all": "task_humanitarian_text_img", "agreed": "task_humanitarian_text_img_agreed_lab"}
+SAYS = {"all": "", "agreed": ", rows whose text and image have one label, 5 classes after merging"}
 TEXT, IMAGE = "tweet_text", "image"
 EXCLUDED = ("not_humanitarian", "other_relevant_information")
-MEND = (
-    f"root= must be the folder that holds {FOLDER}/ and data_image/, as unpacked from CrisisMMD v2.0 and its data split "
-    "(https://crisisnlp.qcri.org/crisismmd)."
-)
+MERGED = {
+    "injured_or_dead_people": "affected_individuals",
+    "missing_or_found_people": "affected_individuals",
+    "vehicle_damage": "infrastructure_and_utility_damage",
+}
+"""How eight labels become the five of the agreed-label set (Ofli, Alam, Imran, ISCRAM 2020)."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,30 @@ class Line:
 
 
 class CrisisMMD(DatasetLoader):
-    """The humanitarian task, image and text, in the published splits of 13,608, 2,237 and 2,237 rows before labels are excluded.
+    """The humanitarian task, image and text, in the published splits.
+
+    All rows: 13,608, 2,237 and 2,237 before labels are excluded. Those on whose label text and image agree: 6,126, 998 and 955,
+    five classes after merging.
 
     Attributes:
-        root: the folder that holds `crisismmd_datasplit_all/` and `data_image/`.
+        root: the folder that holds `data_image/` and `crisismmd_datasplit_all/` or `crisismmd_datasplit_agreed_label/`.
+        labels: `"all"`, the split of all rows; `"agreed"`, the split of the rows whose text and image have one label, in which few
+            labels are merged: injured, dead, missing and found people are affected individuals, vehicles infrastructure.
         label: the column to predict, such as `label`, `label_text` or `label_image`.
-        exclude: labels whose rows are left out; by default the two that the paper excludes as ambiguous, which leaves six classes.
+        exclude: labels whose rows are left out; `None`: of all rows the two that the paper excludes as ambiguous, which leaves six
+            classes, and of the agreed ones none.
         unreadable: `"error"` leaves pictures that cannot be decoded to their first use; `"missing"` decodes all and takes those as holes.
     """
 
     info: ClassVar[Info] = Info(kinds=("image", "text"), weights_licence="CC-BY-NC-SA-4.0 (you bring the files)")
 
+    published: ClassVar[Mapping[str, int]] = MappingProxyType({"classes": 6})
+    source: ClassVar[str] = "https://crisisnlp.qcri.org/crisismmd, for research (CC BY-NC-SA 4.0)"
+
     root: str
+    labels: Literal["all", "agreed"] = "all"
     label: str = "label"
-    exclude: tuple[str, ...] = EXCLUDED
+    exclude: tuple[str, ...] | None = None
     unreadable: Literal["error", "missing"] = "error"
 
     def load(self) -> Splits:
@@ -56,49 +71,61 @@ class CrisisMMD(DatasetLoader):
         files = {split: self._file(split) for split in FILES}
         tables = {split: read_lines(path, (TEXT, IMAGE, self.label)) for split, path in files.items()}
         found = {self._label(files[split], line) for split, lines in tables.items() for line in lines}
-        if "exclude" in self.model_fields_set and (unknown := sorted(set(self.exclude) - found)):
+        if self.exclude is not None and (unknown := sorted(set(self.exclude) - found)):
             raise ConfigError(
                 f"exclude= names {unknown[0]!r}, which no row has.{did_you_mean(unknown[0], found)} Labels: {', '.join(sorted(found))}."
             )
-        classes = sorted(found - set(self.exclude))
+        classes = sorted(found - set(self._excluded()))
         made = {split: self._split(split, files[split], tables[split], classes) for split in FILES}
         facts = {
             "name": "crisismmd",
-            "source": "CrisisMMD v2.0, humanitarian task, published splits",
+            "source": f"CrisisMMD v2.0, humanitarian task, published splits{SAYS[self.labels]}",
             "label": self.label,
-            "excluded": ", ".join(self.exclude) or "none",
+            "excluded": ", ".join(self._excluded()) or "none",
         }
         return Splits(made["train"], made["val"], made["test"], facts)
 
     def _file(self, split: str) -> Path:
-        folder = self._root() / FOLDER
-        path = folder / f"task_humanitarian_text_img_{FILES[split]}.tsv"
+        folder = self._root() / FOLDERS[self.labels]
+        path = folder / f"{STEMS[self.labels]}_{FILES[split]}.tsv"
         for part, there in ((folder.parent, folder.parent.is_dir()), (folder, folder.is_dir()), (path, path.is_file())):
             if not there:
-                raise DataError(f"{part} does not exist. {MEND}")
+                raise DataError(f"{part} does not exist. {self._mend()}")
         return path
 
     def _root(self) -> Path:
         return Path(self.root).expanduser()
 
+    def _mend(self) -> str:
+        return (
+            f"root= must be the folder that holds {FOLDERS[self.labels]}/ and data_image/, as unpacked from CrisisMMD v2.0 and its data "
+            "split (https://crisisnlp.qcri.org/crisismmd)."
+        )
+
+    def _excluded(self) -> tuple[str, ...]:
+        if self.exclude is not None:
+            return self.exclude
+        return EXCLUDED if self.labels == "all" else ()
+
     def _label(self, file: Path, line: Line) -> str:
         label = line.cells[self.label]
         if not label:
             raise DataError(f"{file}, line {line.number}: column {self.label!r} is empty. Mend or remove the line.")
-        return label
+        return MERGED.get(label, label) if self.labels == "agreed" else label
 
     def _split(self, split: str, file: Path, lines: Sequence[Line], classes: Sequence[str]) -> MultimodalDataset:
         import pandas as pd
 
-        kept = [line for line in lines if line.cells[self.label] not in self.exclude]
+        excluded = self._excluded()
+        kept = [line for line in lines if self._label(file, line) not in excluded]
         if not kept:
-            raise DataError(f"{file} has no row whose {self.label!r} is not excluded ({', '.join(self.exclude)}).")
+            raise DataError(f"{file} has no row whose {self.label!r} is not excluded ({', '.join(excluded) or 'none'}).")
         for line in kept:
             picture = line.cells[IMAGE]
             if picture and not (self._root() / picture).is_file():
-                raise DataError(f"{file}, line {line.number}: {IMAGE} {picture!r} is not in {self._root()}. {MEND}")
+                raise DataError(f"{file}, line {line.number}: {IMAGE} {picture!r} is not in {self._root()}. {self._mend()}")
         return MultimodalDataset.from_frame(
-            pd.DataFrame([line.cells for line in kept], dtype=object),
+            pd.DataFrame([{**line.cells, self.label: self._label(file, line)} for line in kept], dtype=object),
             {"image": IMAGE, "text": TEXT},
             self.label,
             root=self._root(),
@@ -106,6 +133,16 @@ class CrisisMMD(DatasetLoader):
             unreadable=self.unreadable,
             name=f"crisismmd/{split}",
         )
+
+
+class CrisisMMDAgreed(CrisisMMD):
+    """`CrisisMMD` with `labels="agreed"`: the rows whose text and image have one label, five classes."""
+
+    published: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {"train": 6_126, "val": 998, "test": 955, "rows": 8_079, "classes": 5}
+    )
+
+    labels: Literal["all", "agreed"] = "agreed"
 
 
 def read_lines(file: Path, columns: Sequence[str]) -> list[Line]:

@@ -13,6 +13,7 @@ from miniatures import LABELS, write_crisismmd
 from gtimm import load_dataset
 from gtimm.core.errors import ConfigError, DataError, MediaError
 from gtimm.core.media import load_image
+from gtimm.data.crisismmd import CrisisMMD, CrisisMMDAgreed
 
 FOLDER = "crisismmd_datasplit_all"
 SIZES = {"train": 4, "dev": 2, "test": 3}
@@ -151,3 +152,61 @@ def test_pictures_of_excluded_rows_need_not_be_there(root: Path) -> None:
     for name in table(root, "train").query("label in @EXCLUDED")["image"]:
         (root / name).unlink()
     assert len(load_dataset("crisismmd", root=str(root)).train) == 24
+
+
+AGREED = "crisismmd_datasplit_agreed_label"
+
+
+@pytest.fixture
+def agreed(root: Path) -> Path:
+    """The form of the agreed-label split: its own folder and file names."""
+    (root / FOLDER).rename(root / AGREED)
+    for split in SIZES:
+        (root / AGREED / f"task_humanitarian_text_img_{split}.tsv").rename(
+            root / AGREED / f"task_humanitarian_text_img_agreed_lab_{split}.tsv"
+        )
+    return root
+
+
+def test_the_agreed_label_set_has_its_own_files_and_merges_eight_labels_into_five(agreed: Path, whole: Path) -> None:
+    merged = {
+        "injured_or_dead_people": "affected_individuals",
+        "missing_or_found_people": "affected_individuals",
+        "vehicle_damage": "infrastructure_and_utility_damage",
+    }
+    data = load_dataset("crisismmd", root=str(agreed), labels="agreed")
+    for split, found in (("train", data.train), ("dev", data.val), ("test", data.test)):
+        expected = table(whole, split)
+        assert [row["text"] for row in found] == expected["tweet_text"].tolist()
+        assert [found.classes[i] for i in found.labels] == [merged.get(label, label) for label in expected["label"]]
+    assert data.train.classes == tuple(sorted(set(LABELS) - set(merged)))
+    assert "5 classes" in data.facts["source"]
+    assert data.facts["excluded"] == "none"
+    named = load_dataset("crisismmd-agreed", root=str(agreed))
+    assert named.train.classes == data.train.classes
+    assert len(named.train) == len(data.train)
+
+
+def test_labels_of_the_agreed_set_are_excluded_by_their_merged_names(agreed: Path) -> None:
+    found = load_dataset("crisismmd-agreed", root=str(agreed), exclude=["affected_individuals"])
+    assert len(found.train) == 32 - 3 * SIZES["train"]
+    with pytest.raises(ConfigError, match=r"'vehicle_damage', which no row has"):
+        load_dataset("crisismmd-agreed", root=str(agreed), exclude=["vehicle_damage"])
+
+
+def test_each_split_names_the_folder_that_it_needs(whole: Path, agreed: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"agreed_label does not exist\. root= must be the folder that holds crisismmd_datasplit_agreed"
+    ):
+        load_dataset("crisismmd", root=str(whole), labels="agreed")
+    with pytest.raises(DataError, match=r"crisismmd_datasplit_all does not exist"):
+        load_dataset("crisismmd", root=str(agreed))
+    path = agreed / AGREED / "task_humanitarian_text_img_agreed_lab_dev.tsv"
+    path.write_bytes(path.read_bytes().replace(b"Positive", b"Positive\t", 1))
+    with pytest.raises(DataError, match=r"agreed_lab_dev\.tsv, line 2 has 10 cells"):
+        load_dataset("crisismmd", root=str(agreed), labels="agreed")
+
+
+def test_the_published_counts_are_those_of_the_papers() -> None:
+    assert dict(CrisisMMDAgreed.published) == {"train": 6126, "val": 998, "test": 955, "rows": 8079, "classes": 5}
+    assert CrisisMMD.published["classes"] == 6
