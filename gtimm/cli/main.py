@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gtimm.cli import bank, cache
+from gtimm.cli import bank, cache, check
 
 app = typer.Typer(
     name="gtimm",
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 app.add_typer(cache.app, name="cache")
 app.add_typer(bank.app, name="bank")
+app.add_typer(check.app, name="check")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")]
 Store = Annotated[
@@ -99,7 +100,9 @@ def run(
     "[bold]gtimm prepare experiment.yaml --out prepared[/bold]; interrupted, the same command goes on where it stopped"
 )
 def prepare(
-    what: Annotated[str, typer.Argument(help="A data set of films by name, or a YAML file whose data is one.", metavar="NAME|CONFIG")],
+    what: Annotated[
+        str, typer.Argument(help="A data set of films by name, or a YAML file whose data is one.", metavar="NAME|CONFIG")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of frames, sounds and their index.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the data set; default the configuration's.")] = None,
     frames: Annotated[str, typer.Option(help="png: every pixel as in the film; jpeg: quality 95, smaller.")] = "png",
@@ -166,28 +169,6 @@ def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     from gtimm.cli.tables import print_plugins
 
     print_plugins(as_json)
-
-
-@app.command(epilog="Examples: [bold]gtimm check[/bold]; [bold]gtimm check --download imagebind[/bold]")
-def check(
-    store: Store = None,
-    download: Annotated[str | None, typer.Option(help="Fetch published weights (resumable), such as imagebind.")] = None,
-) -> None:
-    """Say what works on this machine, what is missing, where it comes from, its size and licence."""
-    from gtimm.cli.checks import print_checks
-
-    if download is not None:
-        from gtimm.core.download import REMOTES
-        from gtimm.core.download import download as fetch
-
-        if download in REMOTES:
-            remote = REMOTES[download]
-            typer.echo(f"{remote.file}: {remote.size / 1e9:.1f} GB, {remote.licence}, from {remote.url}")
-        typer.echo(f"{fetch(download)} is there")
-        return
-
-    if not print_checks(store):
-        raise typer.Exit(2)
 
 
 def main() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -55,6 +56,8 @@ class Food101(DatasetLoader):
     info: ClassVar[Info] = Info(
         kinds=("image", "text"), weights_licence="for research, by the makers' terms (you bring the files)"
     )
+    published: ClassVar[Mapping[str, int]] = MappingProxyType({"classes": 101})
+    source: ClassVar[str] = "the VISIIR project of UPMC (paper: https://hal.science/hal-01196959), for research"
 
     root: str
     val_share: float = Field(default=0.1, gt=0, lt=1)

@@ -1,0 +1,86 @@
+"""`gtimm check`: what works on this machine; `gtimm check data`: what a data set holds and lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    invoke_without_command=True,
+    epilog="Examples: [bold]gtimm check[/bold]; [bold]gtimm check --download imagebind[/bold]; [bold]gtimm check data digits[/bold]",
+)
+
+
+@app.callback()
+def check(
+    context: typer.Context,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder."),
+    ] = None,
+    download: Annotated[str | None, typer.Option(help="Fetch published weights (resumable), such as imagebind.")] = None,
+) -> None:
+    """Say what works on this machine, what is missing, where it comes from; [bold]check data[/bold]: what a data set lacks."""
+    if context.invoked_subcommand is not None:
+        return
+    from gtimm.cli.checks import print_checks
+
+    if download is not None:
+        from gtimm.core.download import REMOTES
+        from gtimm.core.download import download as fetch
+
+        if download in REMOTES:
+            remote = REMOTES[download]
+            typer.echo(f"{remote.file}: {remote.size / 1e9:.1f} GB, {remote.licence}, from {remote.url}")
+        typer.echo(f"{fetch(download)} is there")
+        return
+    if not print_checks(store):
+        raise typer.Exit(2)
+
+
+@app.command(
+    epilog="Examples: [bold]gtimm check data food101 --root DIR[/bold]; [bold]gtimm check data experiment.yaml -o missing.svg[/bold]; "
+    "[bold]gtimm check data rows.csv -m image=photo -m text=caption --label kind --decode[/bold]"
+)
+def data(
+    what: Annotated[
+        str, typer.Argument(help="A data set's name, a configuration (.yaml), or a table (.csv, .tsv, .parquet, .jsonl).")
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="The data set's folder; of a table, the folder that paths are relative to.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="Another option of a named data set.", metavar="NAME=VALUE")
+    ] = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--modality",
+            "-m",
+            help="Of a table: a modality and its column, or NAME:KIND=COLUMN; default: columns named image, text, ...",
+            metavar="NAME=COLUMN",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Of a table: the column of classes; default label, where there is one.")
+    ] = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode every file and list those that fail; exit code 2 if any.")
+    ] = False,
+    duplicates: Annotated[bool, typer.Option(help="Look for equal content in two splits.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A page (.html) or figure (.svg, .png) to write.")] = None,
+) -> None:
+    """Count rows, classes and holes; compare with published counts; find duplicates across splits and files that do not decode."""
+    from gtimm.cli.data_check import load, report, show
+
+    check = load(
+        what, root=root, options=option or [], modalities=modality or [], label=label, decode=decode, duplicates=duplicates
+    )
+    show(check, as_json=as_json)
+    if out is not None:
+        typer.echo(f"{report(check, out.expanduser())} written", err=as_json)
+    if check.unreadable:
+        raise typer.Exit(2)

@@ -1,0 +1,251 @@
+"""What `gtimm check data` loads, compares, prints and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from gtimm.core.dataset import Column, DatasetLoader, MultimodalDataset, Splits
+from gtimm.core.errors import ConfigError, DataError, GtimmError
+from gtimm.core.plugin import KINDS, Kind
+from gtimm.core.summary import SplitsSummary, Summary, compare_published
+
+if TYPE_CHECKING:
+    from gtimm.report.data_page import Table
+
+TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
+NAMED = 20  # lines of a long list that a terminal shows
+
+
+@dataclass(frozen=True)
+class Check:
+    """A data set's counts, and what is known of it.
+
+    Attributes:
+        title: what was checked.
+        summary: of one data set, or of splits.
+        published: name to published count and the one found, `None` where nothing is to compare.
+        source: where the files come from.
+        facts: of the splits.
+    """
+
+    title: str
+    summary: Summary | SplitsSummary
+    published: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
+    source: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Summary]:
+        """Summaries by name."""
+        return dict(self.summary.splits) if isinstance(self.summary, SplitsSummary) else {self.summary.name: self.summary}
+
+    @property
+    def unreadable(self) -> int:
+        """How many payloads cannot be decoded."""
+        return sum(len(one.unreadable or ()) for one in self.parts.values())
+
+
+def load(
+    what: str,
+    *,
+    root: Path | None = None,
+    options: Sequence[str] = (),
+    modalities: Sequence[str] = (),
+    label: str | None = None,
+    decode: bool = False,
+    duplicates: bool = True,
+) -> Check:
+    """Load a named data set, a configuration's or a table, and count.
+
+    Raises:
+        ConfigError: options that do not go with what is checked.
+        DataError: files that are not there; the message says where they come from.
+    """
+    suffix = Path(what).suffix.lower()
+    if suffix in TABLES:
+        if options:
+            raise ConfigError("--option is for data sets with a name; a table takes --root, --modality and --label.")
+        return Check(Path(what).name, _table(Path(what).expanduser(), root, modalities, label).summary(decode=decode))
+    if modalities or label is not None:
+        raise ConfigError("--modality and --label are for tables; a configuration and a named data set know theirs.")
+    if suffix in (".yaml", ".yml"):
+        if root is not None or options:
+            raise ConfigError("--root and --option are for names and tables; a configuration holds its own.")
+        splits, loader = _configured(Path(what).expanduser())
+    else:
+        given = dict(_pair(text, "--option") for text in options) | ({"root": str(root)} if root is not None else {})
+        loader = _loader({"name": what, **given})
+        splits = _loaded(loader)
+    summary = splits.summary(decode=decode, duplicates=duplicates)
+    published = compare_published(loader.published, summary) if loader is not None else {}
+    return Check(what, summary, published, loader.source if loader is not None else "", dict(splits.facts))
+
+
+def show(check: Check, *, as_json: bool) -> None:
+    """Print a check, as tables or as JSON."""
+    if as_json:
+        published = {name: {"published": count, "found": found} for name, (count, found) in check.published.items()}
+        print(json.dumps({**check.summary.to_dict(), "published": published, "source": check.source}, indent=2))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Printed
+
+    console = Console()
+    for table in tables(check):
+        printed = Printed(title=escape(table.title), title_justify="left", title_style="bold")
+        for place, name in enumerate(table.columns):
+            printed.add_column(escape(name), overflow="fold", justify="left" if place == 0 else "right")
+        for row in table.rows[:NAMED]:
+            printed.add_row(*(escape(cell) for cell in row))
+        console.print(printed)
+        if len(table.rows) > NAMED:
+            console.print(f"and {len(table.rows) - NAMED:,} more; --json and -o page.html have all", highlight=False)
+    if isinstance(check.summary, SplitsSummary) and check.summary.duplicates == ():
+        console.print("No content stands in two splits.", highlight=False)
+    if check.source:
+        console.print(escape(f"Source: {check.source}"), highlight=False)
+
+
+def report(check: Check, out: Path) -> Path:
+    """Write a page or a figure, by the ending of its name."""
+    from gtimm.report.data_figure import data_figure
+    from gtimm.report.data_page import write_data_page
+
+    if out.suffix.lower() != ".html":
+        return data_figure(check.parts, out)
+    facts = {**check.facts, **({"files from": check.source} if check.source else {})}
+    return write_data_page(check.title, check.parts, tables(check), facts, out)
+
+
+def tables(check: Check) -> list[Table]:
+    """Return what is printed, each with at least one row."""
+    from gtimm.report.data_page import Table
+
+    parts = check.parts
+    modalities = list(dict.fromkeys(m for one in parts.values() for m in one.missing))
+    found = [
+        Table(
+            check.title,
+            ["", "rows", "classes", *(f"without {m}" for m in modalities)],
+            [
+                [
+                    name,
+                    f"{one.rows:,}",
+                    f"{len(one.classes):,}",
+                    *(_share(one.missing.get(m, one.rows), one.rows) for m in modalities),
+                ]
+                for name, one in parts.items()
+            ],
+        ),
+        Table("What rows have", ["pattern", *parts], _patterns(parts)),
+        Table("Rows by class, and those without", ["class", *parts], _classes(parts)),
+        Table("Published counts", ["", "published", "here", ""], _published(check.published)),
+    ]
+    if isinstance(check.summary, SplitsSummary):
+        rows = [
+            [f"{d.rows:,} rows of {d.second} have the {d.modality} of a row of {d.first}", _pairs(d.examples)]
+            for d in check.summary.duplicates or ()
+        ]
+        found.append(Table("Equal content in two splits", ["what", "rows, such as (earlier, later)"], rows))
+    damaged = [[name, one.modality, str(one.row), one.reason] for name, s in parts.items() for one in s.unreadable or ()]
+    found.append(Table("Cannot be decoded", ["", "modality", "row", "why"], damaged))
+    return [table for table in found if table.rows]
+
+
+def _table(path: Path, root: Path | None, modalities: Sequence[str], label: str | None) -> MultimodalDataset:
+    from gtimm.core.table_files import read_table
+
+    frame = read_table(path)
+    columns: dict[str, str | Column] = {}
+    for name, column in (_pair(text, "--modality") for text in modalities):
+        modality, _, kind = name.partition(":")
+        if kind and kind not in get_args(Kind):
+            raise ConfigError(f"--modality {name}={column}: {kind!r} is no kind. Kinds: {', '.join(KINDS)}.")
+        columns[modality] = Column(column, kind) if kind else column  # type: ignore[arg-type]
+    columns = columns or {name: name for name in frame.columns if name in KINDS}
+    if not columns:
+        raise ConfigError(
+            f"Which columns of {path} are modalities? Say it: -m image=COLUMN. Columns: {', '.join(map(str, frame.columns))}."
+        )
+    used = label if label is not None else "label" if "label" in frame.columns else None
+    return MultimodalDataset.from_frame(frame, columns, used, root=root or path.parent, name=path.stem)
+
+
+def _configured(path: Path) -> tuple[Splits, DatasetLoader | None]:
+    from gtimm.core.config import RunConfig, read_yaml
+
+    config = RunConfig.of(read_yaml(path))
+    data = {"name": config.data} if isinstance(config.data, str) else config.data
+    if "name" not in data:
+        return config.load_data(path.parent), None
+    loader = _loader(data)
+    return _loaded(loader), loader
+
+
+def _loader(spec: Mapping[str, Any]) -> DatasetLoader:
+    from gtimm.core.registry import registry
+
+    known = registry("datasets")
+    cls: type[DatasetLoader] = known.get(spec["name"])
+    try:
+        loader: DatasetLoader = known.create(spec)
+    except ConfigError as error:
+        need = [
+            f"--{name} DIR" if name == "root" else f"-O {name}=VALUE" for name, f in cls.model_fields.items() if f.is_required()
+        ]
+        hint = f" {spec['name']} needs {', '.join(need)}." if need else ""
+        raise ConfigError(f"{error}{hint}{_from(cls)}") from error
+    return loader
+
+
+def _loaded(loader: DatasetLoader) -> Splits:
+    try:
+        return loader.load()
+    except GtimmError as error:
+        raise DataError(f"{error}{_from(type(loader))}") from error
+
+
+def _from(cls: type[DatasetLoader]) -> str:
+    return f" The files come from {cls.source}." if cls.source else ""
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise ConfigError(f"{option} takes NAME=VALUE; found {text!r}.")
+    return name, value
+
+
+def _patterns(parts: Mapping[str, Summary]) -> list[list[str]]:
+    names = dict.fromkeys(pattern for one in parts.values() for pattern in one.patterns)
+    return [[pattern, *(_share(one.patterns.get(pattern, 0), one.rows) for one in parts.values())] for pattern in names]
+
+
+def _classes(parts: Mapping[str, Summary]) -> list[list[str]]:
+    def cell(one: Summary, label: str) -> str:
+        lacking = [f"{rows:,} {m}" for m, rows in one.missing_by_class.get(label, {}).items() if rows]
+        return f"{one.classes.get(label, 0):,}" + (f" ({', '.join(lacking)})" if lacking else "")
+
+    names = dict.fromkeys(label for one in parts.values() for label in one.classes)
+    return [[label, *(cell(one, label) for one in parts.values())] for label in names]
+
+
+def _published(published: Mapping[str, tuple[int, int | None]]) -> list[list[str]]:
+    rows = []
+    for name, (count, found) in published.items():
+        verdict = "" if found is None else "as published" if found == count else f"{found - count:+,}"
+        rows.append([name, f"{count:,}", "not compared" if found is None else f"{found:,}", verdict])
+    return rows
+
+
+def _pairs(examples: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"({first}, {second})" for first, second in examples)
+
+
+def _share(count: int, rows: int) -> str:
+    return f"{count:,} ({count / rows:.1%})"
