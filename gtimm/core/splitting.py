@@ -89,11 +89,6 @@ def _by_group(whole: MultimodalDataset, classes: Ints, val: float, test: float, 
     counts = np.zeros((len(names), int(classes.max()) + 1))
     np.add.at(counts, (member, classes), 1)
     chosen = _assign(counts, np.array([1 - val - test, val, test]), stream(seed, "splits", group))
-    if lacking := [PARTS[index] for index in range(3) if not (chosen == index).any()]:
-        raise ConfigError(
-            f"{len(names)} groups of column {group!r} are too few or too unequal: none is left for {', '.join(lacking)}. Raise val= or "
-            "test=, or give the splits yourself."
-        )
     result: Ints = chosen[member]
     return result
 
@@ -102,8 +97,8 @@ def _assign(counts: NDArray[np.float64], shares: NDArray[np.float64], random: np
     """Assign groups to parts, one after another, to where the classes' counts stay nearest to what the shares ask for.
 
     As scikit-learn's StratifiedGroupKFold, large groups go first, and each to the part where the squared distance grows least; here
-    parts are unequal, so distances are relative to what each part should hold. Groups are ordered by size in powers of two, at random
-    within one, so that the seed decides.
+    parts are unequal, so distances are relative to what each part should hold, and the rows of all classes count like a class. Groups
+    are ordered by size in powers of two, at random within one, so that the seed decides. The last groups go to parts still empty.
 
     Args:
         counts: (groups, classes) rows.
@@ -113,16 +108,18 @@ def _assign(counts: NDArray[np.float64], shares: NDArray[np.float64], random: np
     Returns:
         (groups,) part of each.
     """
-    present = counts.sum(axis=0) > 0
-    counts = counts[:, present]
+    counts = np.hstack([counts[:, counts.sum(axis=0) > 0], counts.sum(axis=1, keepdims=True)])
     wanted = shares[:, None] * counts.sum(axis=0)  # (parts, classes)
     order = random.permutation(len(counts))
-    order = order[np.argsort(-np.floor(np.log2(counts.sum(axis=1)))[order], kind="stable")]
+    order = order[np.argsort(-np.floor(np.log2(counts[:, -1]))[order], kind="stable")]
     have = np.zeros_like(wanted)
     chosen = np.zeros(len(counts), np.int64)
-    for one in order.tolist():
+    for left, one in zip(range(len(order), 0, -1), order.tolist(), strict=True):
         rows = counts[one]
         growth = (rows * (rows + 2 * (have - wanted)) / wanted).sum(axis=1)
+        empty = have[:, -1] == 0
+        if left <= empty.sum():
+            growth[~empty] = np.inf
         chosen[one] = place = int(np.argmin(growth))
         have[place] += rows
     return chosen

@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gtimm.core.errors import ConfigError, DataError
 
@@ -63,37 +63,52 @@ def check_names(names: Sequence[Any], table: str) -> None:
 
 def _separated(path: Path, separator: str) -> DataFrame:
     import pandas as pd
-    from pandas.errors import EmptyDataError, ParserError
 
-    quoting: Any = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = iter(file.readline, "")
-        header = file.readline().rstrip("\r\n").split("\t") if separator == "\t" else next(csv.reader(lines), [])
-    if not any(name.strip() for name in header):
-        raise DataError(f"{path} is empty: its first line must name the columns.")
-    check_names(header, fspath(path))
+        lines = _by_tab(file) if separator == "\t" else _by_comma(file, path)
+        _, header = next(lines, (1, [""]))
+        if any("\0" in name for name in header):
+            raise DataError(_encoding_fault(path))
+        if not any(name.strip() for name in header):
+            raise DataError(f"{path} is empty: its first line must name the columns.")
+        check_names(header, fspath(path))
+        rows = []
+        for number, cells in lines:
+            if len(cells) != len(header):
+                mend = (
+                    "a tab cannot stand inside a cell"
+                    if separator == "\t"
+                    else "put cells that hold commas or line ends in quotes"
+                )
+                raise DataError(
+                    f"{path}, line {number} has {len(cells)} cells, the header has {len(header)}. Mend the line: an empty cell still "
+                    f"needs its separator, and {mend}."
+                )
+            rows.append(cells)
+    return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def _by_tab(file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(_lines(file), 1):
+        if line:
+            yield number, line.split("\t")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Return lines that end with a line feed alone, or after a carriage return: texts hold other kinds of line ends."""
+    for line in file.read().split("\n"):
+        yield line.removesuffix("\r")
+
+
+def _by_comma(file: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(file, strict=True)
     try:
-        frame: DataFrame = pd.read_csv(path, dtype=str, sep=separator, quoting=quoting, keep_default_na=False, encoding="utf-8")
-    except (ParserError, EmptyDataError) as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise DataError(
-            f"{path} cannot be read: {reason}. Every line needs the {len(header)} cells of the header; "
-            + ("a tab" if separator == "\t" else "a comma or a line end")
-            + " inside a cell must "
-            + ("go" if separator == "\t" else "stand in quotes")
-            + "."
-        ) from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(
-            f"{path}: its lines have more cells than the header ({len(header)}). Name every column in the first line."
-        )
-    short = frame[frame.columns[-1]].isna().to_numpy()
-    if short.any():
-        raise DataError(
-            f"{path}: row {int(short.argmax())} (counted from 0) has fewer cells than the header ({len(header)}). Mend the line; "
-            "an empty cell still needs its separator."
-        )
-    return frame
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        mend = "Save the table as JSON lines" if "limit" in str(error) else "Mend the line's quotes"
+        raise DataError(f"{path}, line {reader.line_num} cannot be read: {error}. {mend}.") from error
 
 
 def _json_lines(path: Path) -> DataFrame:
