@@ -121,7 +121,7 @@ def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: N
     from matplotlib.colors import LinearSegmentedColormap
 
     shade = LinearSegmentedColormap.from_list("missing", ["#ffffff", COLOURS["hot-deck"][0]])
-    shade.set_bad(COLOURS["grid"][0])
+    shade = shade.with_extremes(bad=COLOURS["grid"][0])
     panel.imshow(shares, aspect="auto", cmap=shade, vmin=0, vmax=1)
     for line, column in np.ndindex(*shares.shape):
         share = shares[line, column]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from gtimm import MultimodalDataset
+from gtimm import MultimodalDataset, Pipeline
 from gtimm.core.config import RunConfig, read_table
 from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.readable import checked_files, faults
@@ -273,3 +273,12 @@ def test_a_split_column_with_other_words_loses_no_row(corpus: Path) -> None:
     frame.to_csv(corpus / "rows.csv", index=False)
     with pytest.raises(ConfigError, match=r"Row 6.*found 'dev'"):
         RunConfig.of(config(split="part")).load_data(corpus)
+
+
+def test_predicting_relative_paths_without_root_asks_for_it(corpus: Path) -> None:
+    data = MultimodalDataset.from_table(corpus / "rows.csv", {"image": "photo"}, "kind")
+    pipe = Pipeline(backbone="toy", train={"epochs": 1}).fit(data)
+    frame = read_table(corpus / "rows.csv")
+    with pytest.raises(DataError, match=r"Row 0.*Pass root="):
+        pipe.predict(frame)
+    assert len(pipe.predict(frame, root=corpus)) == 12
