@@ -52,7 +52,6 @@ class CrisisMMD(DatasetLoader):
 
     info: ClassVar[Info] = Info(kinds=("image", "text"), weights_licence="CC-BY-NC-SA-4.0 (you bring the files)")
 
-    published: ClassVar[Mapping[str, int]] = MappingProxyType({"classes": 6})
     source: ClassVar[str] = "https://crisisnlp.qcri.org/crisismmd, for research (CC BY-NC-SA 4.0)"
 
     root: str
@@ -82,6 +81,7 @@ class CrisisMMD(DatasetLoader):
             "source": f"CrisisMMD v2.0, humanitarian task, published splits{SAYS[self.labels]}",
             "label": self.label,
             "excluded": ", ".join(self._excluded()) or "none",
+            "rows of the files": ", ".join(f"{len(lines):,} {split}" for split, lines in tables.items()),
         }
         return Splits(made["train"], made["val"], made["test"], facts)
 
