@@ -23,7 +23,7 @@ MERGED = {
     "missing_or_found_people": "affected_individuals",
     "vehicle_damage": "infrastructure_and_utility_damage",
 }
-"""How eight labels become the five of the agreed-label set (Ofli, Alam, Imran, ISCRAM 2020)."""
+"""How eight labels become the five of the agreed-label set (Ofli, Alam, Imran, ISCRAM 2020), where its files have them apart."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class CrisisMMD(DatasetLoader):
 
     info: ClassVar[Info] = Info(kinds=("image", "text"), weights_licence="CC-BY-NC-SA-4.0 (you bring the files)")
 
-    source: ClassVar[str] = "https://crisisnlp.qcri.org/crisismmd, for research (CC BY-NC-SA 4.0)"
+    source: ClassVar[str] = "https://crisisnlp.qcri.org/crisismmd, under the terms of use there"
 
     root: str
     labels: Literal["all", "agreed"] = "all"
