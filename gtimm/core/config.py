@@ -126,7 +126,10 @@ class RunConfig(BaseModel):
 
 
 def read_yaml(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a YAML file of plain values; tags that make objects are refused.
+    """Read a YAML file of plain values, its relative paths as from its folder; tags that make objects are refused.
+
+    Paths are `data.frame` and `data.root`, `pipeline.store`, the options in `PATH_OPTIONS` of whatever has a `name`, and of its other
+    options those that begin with `./` or `../`, such as `model: ./finetuned`; a leading `~` is the user's home.
 
     Raises:
         ConfigError: no such file, not YAML, or not a mapping.
@@ -141,7 +144,44 @@ def read_yaml(path: str | PathLike[str]) -> dict[str, Any]:
         raise ConfigError(f"{path} is not plain YAML: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path} must hold a mapping with 'data', 'missing', 'pipeline', ...; found {type(value).__name__}.")
-    return value
+    return absolute_paths(value, Path(path).resolve().parent)
+
+
+PATH_OPTIONS = frozenset({"root", "prepared", "images", "speech", "folder", "file", "names", "save", "weights", "config"})
+"""Options of data sets, backbones, imputers and prompts that are paths."""
+
+
+def absolute_paths(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a configuration's plain form with its relative paths as from `folder`; see `read_yaml` for what is a path."""
+    found = dict(config)
+    if isinstance(data := config.get("data"), Mapping):
+        form = {"frame", "root"} if "frame" in data else PATH_OPTIONS
+        found["data"] = {name: _from_folder(value, folder) if name in form else value for name, value in data.items()}
+    if isinstance(pipeline := config.get("pipeline"), Mapping):
+        found["pipeline"] = {name: _of_spec(value, folder) for name, value in pipeline.items()}
+        if "store" in pipeline:
+            found["pipeline"]["store"] = _from_folder(pipeline["store"], folder)
+    if "experiment" in config and "speech" in config:
+        found["speech"] = _from_folder(config["speech"], folder)
+    return found
+
+
+def _of_spec(value: Any, folder: Path) -> Any:
+    """Return a strategy's plain form, or those of several by modality, with absolute paths."""
+    if not isinstance(value, Mapping):
+        return value
+    if "name" not in value:
+        return {name: _of_spec(one, folder) for name, one in value.items()}
+    return {
+        name: _from_folder(one, folder)
+        if name in PATH_OPTIONS or (isinstance(one, str) and one.startswith(("./", "../")))
+        else _of_spec(one, folder)
+        for name, one in value.items()
+    }
+
+
+def _from_folder(value: Any, folder: Path) -> Any:
+    return str(folder / Path(value).expanduser()) if isinstance(value, str) and value else value
 
 
 def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:

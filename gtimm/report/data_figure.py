@@ -120,8 +120,8 @@ def _draw_patterns(panel: Axes, parts: Mapping[str, Summary], patterns: list[str
 def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: NDArray[np.float64]) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
-    shade = LinearSegmentedColormap.from_list("missing", ["#ffffff", COLOURS["hot-deck"][0]])
-    shade = shade.with_extremes(bad=COLOURS["grid"][0])
+    plain = LinearSegmentedColormap.from_list("missing", ["#ffffff", COLOURS["hot-deck"][0]])
+    shade = plain.with_extremes(bad=COLOURS["grid"][0])
     panel.imshow(shares, aspect="auto", cmap=shade, vmin=0, vmax=1)
     for line, column in np.ndindex(*shares.shape):
         share = shares[line, column]
