@@ -62,7 +62,7 @@ class _FastLinears(TorchFunctionMode):
 
 
 class _Linear(torch.autograd.Function):
-    """A linear layer of one head; `vmap` says how that of many is computed."""
+    """A linear layer; `vmap` says how those of many heads are computed. What no head's weights reach has no gradient."""
 
     @staticmethod
     def forward(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
@@ -71,7 +71,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        raise RuntimeError("only stacked heads come here")
+        """Keep nothing: called only where neither input nor layer differs by head."""
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, x: Tensor, w: Tensor, b: Tensor | None) -> tuple[Tensor, int]:
