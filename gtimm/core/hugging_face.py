@@ -177,10 +177,10 @@ def _payloads(
     rows = dataset.select_columns([column])
     if name in _MEDIA:
         rows = rows.cast_column(column, dataclasses.replace(feature, decode=False))
-    stored = Stored(rows, column, kind, _present(rows, column, name in _MEDIA))
+    present = _present(rows, column, name in _MEDIA)
     if name in _MEDIA:
-        _check_files(rows, column, modality)
-    return stored
+        _check_files(rows, column, modality, present)
+    return Stored(rows, column, kind, present)
 
 
 def _present(rows: Any, column: str, media: bool) -> NDArray[np.bool_]:
@@ -214,7 +214,7 @@ def _order(rows: Any) -> NDArray[np.int64] | None:
     return None if indices is None else np.asarray(indices.column(0).to_numpy(), np.int64)
 
 
-def _check_files(rows: Any, column: str, modality: str) -> None:
+def _check_files(rows: Any, column: str, modality: str, present: NDArray[np.bool_]) -> None:
     """Raise for rows that hold a path alone, of a file that is not there."""
     cells = rows.data.column(column)
     alone = [
@@ -225,9 +225,10 @@ def _check_files(rows: Any, column: str, modality: str) -> None:
         )
     ]
     order = _order(rows)
-    chosen = alone if order is None else [alone[place] for place in order.tolist()]
-    if any(chosen):
-        checked_files(chosen, modality, None)
+    places = range(len(present)) if order is None else order.tolist()
+    checked_files(
+        [alone[place] if there else None for place, there in zip(places, present.tolist(), strict=True)], modality, None
+    )
 
 
 def _labels(dataset: Any, label: str | Sequence[str] | None, classes: Sequence[str] | None) -> tuple[Any, Sequence[str] | None]:

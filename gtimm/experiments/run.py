@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gtimm.core.config import RunConfig, read_yaml
+from gtimm.core.config import RunConfig, absolute_paths, read_yaml
 from gtimm.core.fusion import Fusion
 from gtimm.core.imputer import Generator
 from gtimm.core.metrics import by_row
@@ -51,7 +51,7 @@ def run_config(
         pipe.check(data.train, data.val, missing)
         pipe.check_evaluation(data.test.with_missing(hidden, pipe.seed))
     folder = RunFolder(out)
-    folder.config(_absolute(plain, base))
+    folder.config(absolute_paths(plain, base.resolve()))  # the copy reads the same files from elsewhere
     folder.log("start", seeds=parsed.seed_list)
     began = time.perf_counter()
     values, scores, counters, runs = [], [], {"generated": 0, "embedded": 0}, []
@@ -95,16 +95,6 @@ def run_config(
 
     write_report(folder.path)
     return results
-
-
-def _absolute(plain: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Make a table's paths absolute, so that the copy in the run folder reads the same files."""
-    data = plain.get("data")
-    if not isinstance(data, Mapping) or "frame" not in data:
-        return dict(plain)
-    frame = base / data["frame"]
-    root = base / data["root"] if "root" in data else frame.parent
-    return {**plain, "data": {**data, "frame": str(frame.resolve()), "root": str(root.resolve())}}
 
 
 def _describe(pipe: Pipeline) -> tuple[str, int | None]:

@@ -23,6 +23,10 @@ BASE = Path("/project")
         ({"data": {"name": "digits", "speech": "/fsdd"}}, {"data": {"name": "digits", "speech": "/fsdd"}}),
         ({"data": "digits"}, {"data": "digits"}),
         (
+            {"data": {"frame": {"train": "a.csv", "val": "b.csv"}, "root": "p"}},
+            {"data": {"frame": {"train": "/project/a.csv", "val": "/project/b.csv"}, "root": "/project/p"}},
+        ),
+        (
             {"data": {"frame": "rows.csv", "modalities": {"speech": "file", "image": "root"}, "label": "folder"}},
             {"data": {"frame": "/project/rows.csv", "modalities": {"speech": "file", "image": "root"}, "label": "folder"}},
         ),

@@ -104,11 +104,13 @@ def test_no_row_is_read_when_the_data_set_is_made(monkeypatch: pytest.MonkeyPatc
     assert read == [(["photo"], 3)]
 
 
-@pytest.mark.parametrize("how", ["select", "shuffle", "filter"])
+@pytest.mark.parametrize("how", ["select", "slice", "concatenate", "shuffle", "filter"])
 def test_a_chosen_order_is_kept(how: str) -> None:
     whole = corpus()
     chosen = {
         "select": lambda: whole.select([3, 1, 2]),
+        "slice": lambda: whole.select(range(1, 4)),
+        "concatenate": lambda: datasets.concatenate_datasets([whole.select(range(2, 4)), whole.select([1, 0])]),
         "shuffle": lambda: whole.shuffle(seed=3),
         "filter": lambda: whole.filter(lambda y: y != 2, input_columns=["y"]),
     }[how]()

@@ -232,7 +232,7 @@ def test_a_split_in_yaml_keeps_groups_together(corpus: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"frame": 5}, "data.frame must be the path of a table; found 5"),
+        ({"frame": 5}, "data.frame must be the path of a table, or .*found 5"),
         ({"modalities": "image"}, "data.modalities must be a mapping"),
         ({"label": 3}, "data.label must be the name of a column"),
         ({"label": ["a", 1]}, "data.label holds 1, which YAML"),
@@ -282,3 +282,26 @@ def test_predicting_relative_paths_without_root_asks_for_it(corpus: Path) -> Non
     with pytest.raises(DataError, match=r"Row 0.*Pass root="):
         pipe.predict(frame)
     assert len(pipe.predict(frame, root=corpus)) == 12
+
+
+def test_splits_may_be_three_tables_of_one_set_of_classes(corpus: Path) -> None:
+    frame = pd.read_csv(corpus / "rows.csv", dtype=str)
+    for part, rows in (("train", slice(0, 6)), ("dev", slice(6, 9)), ("test", slice(9, 12))):
+        frame[rows].to_csv(corpus / f"{part}.csv", index=False)
+    frames = {"test": "test.csv", "train": "train.csv", "val": "dev.csv"}
+    data = RunConfig.of(config(frame=frames)).load_data(corpus)
+    assert [part.payload("text", 0) for part in (data.train, data.val, data.test)] == ["word 0", "word 6", "word 9"]
+    assert data.train.classes == data.test.classes == ("a", "b")
+    for change, says in (
+        ({"frame": {"train": "train.csv", "test": "test.csv"}}, "one each for train, val and test"),
+        ({"frame": frames, "split": {"val": 0.1}}, "leave data.split out"),
+        ({"frame": {**frames, "val": "val.csv"}}, r"val\.csv cannot be read: it does not exist"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            RunConfig.of(config(**change)).load_data(corpus)
+    frame[9:12].assign(photo="none.png").to_csv(corpus / "test.csv", index=False)
+    with pytest.raises(DataError, match=r"Row 9.*train\.csv from 0, dev\.csv from 6, test\.csv from 9"):
+        RunConfig.of(config(frame=frames)).load_data(corpus)
+    frame[9:12].rename(columns={"photo": "picture"}).to_csv(corpus / "test.csv", index=False)
+    with pytest.raises(DataError, match=r"test\.csv has no column 'photo'"):
+        RunConfig.of(config(frame=frames)).load_data(corpus)
