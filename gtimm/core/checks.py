@@ -94,11 +94,18 @@ def check_holes(pipe: Pipeline, data: MultimodalDataset, imputers: ByModality[Im
             refuse_holes(m, int((~data.present(m)).sum()))
 
 
-def check_balance(pipe: Pipeline) -> None:
-    """Raise `IncompatibleError` if balancing would do nothing, or has no single true class to go by.
+def check_training(pipe: Pipeline) -> None:
+    """Raise what training would refuse of the options and the form of the labels.
 
-    A head that needs encoders cannot be asked yet; the trainer does.
+    A head that needs encoders cannot be asked yet for what balancing changes; the trainer does.
+
+    Raises:
+        ConfigError: class weights that do not fit the classes.
+        IncompatibleError: balancing would do nothing, or has no single true class to go by.
     """
+    from gtimm.core.training.losses import refuse_class_weights
+
+    refuse_class_weights(pipe.train_options.class_weights, len(pipe.classes), sets=pipe.multilabel)
     if pipe.balance is None:
         return
     name = type(pipe.balance).__name__

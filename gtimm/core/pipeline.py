@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from gtimm.core.by_modality import ByModality
-from gtimm.core.checks import check_balance, check_form, check_holes, check_strategies, chosen, hides, warn_of_absent
+from gtimm.core.checks import check_form, check_holes, check_strategies, check_training, chosen, hides, warn_of_absent
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
 from gtimm.core.missing import Missing
@@ -236,7 +236,6 @@ class Pipeline:
         self.kinds = {m: data.kind(m) for m in modalities}
         if val is not None:
             self.check_evaluation(val)
-        warn_of_absent(data)
         if self.rows == "complete":
             complete = np.logical_and.reduce([data.present(m) for m in modalities])
             if not complete.any():
@@ -244,10 +243,11 @@ class Pipeline:
                     f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on."
                 )
             data = data.subset(complete)
+        warn_of_absent(data)
         self.fusion.check(modalities)
         self.workspace  # noqa: B018 - refuses a device that is not there
         check_holes(self, data, self.imputers)
-        check_balance(self)
+        check_training(self)
         return data
 
     def check_evaluation(self, data: MultimodalDataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from gtimm.core.calibration import entropy, spread, temperature
+from gtimm.core.errors import GtimmError
 from gtimm.core.imputer import Generator
 from gtimm.core.metrics import THRESHOLD
 from gtimm.core.training.splits import Tables
@@ -141,9 +143,13 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
     predictor, filler = pipeline.predictor(), pipeline.filler()
     judges = {m: pipeline.eval_imputers.get(m) for m in pipeline.kinds}
     whole = any(isinstance(judge, Generator) and not data.present(m).all() for m, judge in judges.items())
-    parts, most = [], 0
+    parts: list[Predictions] = []
+    most = 0
     for part in [data] if whole or len(data) <= ROWS else _cut(data):
-        split = filler.split(part, judges, pipeline._states, "eval")
+        try:
+            split = filler.split(part, judges, pipeline._states, "eval")
+        except GtimmError as error:
+            raise type(error)(_renumbered(str(error), ROWS * len(parts))) from error
         most = max(most, most_candidates(split))
         parts.append(predictor.predict(split))
     warn_of_few(most, predictor.draws)
@@ -153,6 +159,11 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
 def _cut(data: MultimodalDataset) -> Iterator[MultimodalDataset]:
     for begin in range(0, len(data), ROWS):
         yield data.subset(np.arange(begin, min(begin + ROWS, len(data))))
+
+
+def _renumbered(message: str, begin: int) -> str:
+    """Return a message that begins with "Row 7", counted from row `begin`, with the row's number among all rows."""
+    return re.sub(r"^Row (\d+)", lambda found: f"Row {begin + int(found[1])}", message)
 
 
 def frequencies(labels: Labels, classes: int) -> F32:

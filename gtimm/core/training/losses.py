@@ -67,15 +67,20 @@ def row_weights(labels: Labels, classes: int, imputed: NDArray[np.bool_], fill: 
     Raises:
         ConfigError: class weights for sets of classes, or not one a class.
     """
+    refuse_class_weights(by_class, classes, sets=labels.ndim == 2)
     weights = np.where(imputed, fill, 1.0)
     if by_class is None:
         return weights
-    if labels.ndim == 2:
-        raise ConfigError("class_weights weigh rows by their one class; these rows have sets of classes. Leave it out.")
     if by_class == "balanced":
         given = len(labels) / (classes * np.maximum(np.bincount(labels, minlength=classes), 1))
     else:
         given = np.array(by_class)
-        if len(given) != classes:
-            raise ConfigError(f"class_weights has {len(given)} numbers; the data has {classes} classes. Give one a class.")
     return weights * given[labels]
+
+
+def refuse_class_weights(by_class: ClassWeights, classes: int, *, sets: bool) -> None:
+    """Raise `ConfigError` for class weights where labels are sets of classes, or that are not one a class."""
+    if by_class is not None and sets:
+        raise ConfigError("class_weights weigh rows by their one class; these rows have sets of classes. Leave it out.")
+    if isinstance(by_class, tuple) and len(by_class) != classes:
+        raise ConfigError(f"class_weights has {len(by_class)} numbers; the data has {classes} classes. Give one a class.")

@@ -56,9 +56,13 @@ class _FastLinears(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is linear:
-            x, w, b = (*args, *(kwargs or {}).values(), None)[:3]
-            return _Linear.apply(x, w, b)
+            return _Linear.apply(*_of_linear(*args, **(kwargs or {})))
         return func(*args, **(kwargs or {}))
+
+
+def _of_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the arguments of `torch.nn.functional.linear`, however they were given, in order."""
+    return input, weight, bias
 
 
 class _Linear(torch.autograd.Function):
@@ -75,12 +79,13 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, x: Tensor, w: Tensor, b: Tensor | None) -> tuple[Tensor, int]:
-        if in_dims[1] is None or (b is not None and in_dims[2] is None):  # frozen layers, the same in all heads
-            x = x if in_dims[0] is None else x.movedim(in_dims[0], 0)
-            shared = _Linear.forward(x, w if in_dims[1] is None else w.movedim(in_dims[1], 0), b)
-            return (shared.expand(info.batch_size, *shared.shape) if in_dims[0] is None else shared), 0
+        if b is not None:
+            b = b.expand(info.batch_size, -1) if in_dims[2] is None else b.movedim(in_dims[2], 0)
+        if in_dims[1] is None:  # a frozen layer, the same in all heads
+            out = x @ w.mT if in_dims[0] is None else x.movedim(in_dims[0], 0) @ w.mT
+            out = out.expand(info.batch_size, *out.shape) if in_dims[0] is None else out
+            return (out if b is None else out + b.view(len(b), *[1] * (out.dim() - 2), -1)), 0
         w = w.movedim(in_dims[1], 0)
-        b = None if b is None else b.movedim(in_dims[2], 0)
         if in_dims[0] is None:
             out = (x @ w.flatten(0, 1).mT).view(*x.shape[:-1], *w.shape[:2]).movedim(-2, 0)
             return (out if b is None else out + b.view(len(b), *[1] * (x.dim() - 1), -1)), 0
