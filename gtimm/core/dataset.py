@@ -12,7 +12,7 @@ import numpy as np
 
 from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MissingPayloadError, did_you_mean
 from gtimm.core.media import Payload, payload_key
-from gtimm.core.payloads import Picked, Shared, by_position, present_of
+from gtimm.core.payloads import Picked, Shared, by_position, check_lengths, present_of
 from gtimm.core.plugin import KINDS, Kind, Plugin
 from gtimm.core.targets import Labels, encode_labels, label_groups
 
@@ -81,7 +81,8 @@ class MultimodalDataset:
         self._natural = {m: present_of(p.values) for m, p in self._payloads.items()}
         self._sealed = {m: np.zeros(len(mask), bool) for m, mask in self._natural.items()}
         self._rows = len(next(iter(self._natural.values()))) if self.modalities else 0
-        _check(self)
+        lengths = {m: len(mask) for m, mask in self._natural.items()} | {c: len(values) for c, values in self.extra.items()}
+        check_lengths(name, lengths if labels is None else {**lengths, "labels": len(labels)}, len(self.modalities))
 
     @classmethod
     def from_frame(
@@ -391,17 +392,3 @@ def modality_kind(modality: str, kind: str | None) -> Kind:
             f"Column(..., kind='image'), or kinds={{{modality!r}: 'image'}}."
         )
     return found
-
-
-def _check(data: MultimodalDataset) -> None:
-    if not data.modalities:
-        raise DataError(f"{data.name!r} has no modality.")
-    lengths = {m: len(mask) for m, mask in data._natural.items()} | {c: len(values) for c, values in data.extra.items()}
-    if data.labels is not None:
-        lengths["labels"] = len(data.labels)
-    if len(set(lengths.values())) > 1:
-        raise DataError(
-            f"Unequal lengths: {', '.join(f'{m} {n}' for m, n in lengths.items())}. Every modality needs one entry a row."
-        )
-    if len(data) == 0:
-        raise DataError(f"{data.name!r} has no rows.")

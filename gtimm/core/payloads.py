@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from gtimm.core.errors import DataError
 from gtimm.core.media import Payload
 from gtimm.core.targets import is_missing
 
@@ -58,3 +59,15 @@ def present_of(values: Sequence[Payload]) -> NDArray[np.bool_]:
     if isinstance(values, np.ndarray) and values.ndim > 1 and values.dtype != object:
         return np.ones(len(values), bool)
     return np.fromiter((not is_missing(value) for value in values), bool, len(values))
+
+
+def check_lengths(name: str, lengths: Mapping[str, int], modalities: int) -> None:
+    """Raise `DataError` for a data set without modalities or rows, or whose columns are of unequal length."""
+    if not modalities:
+        raise DataError(f"{name!r} has no modality.")
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            f"Unequal lengths: {', '.join(f'{m} {n}' for m, n in lengths.items())}. Every modality needs one entry a row."
+        )
+    if not any(lengths.values()):
+        raise DataError(f"{name!r} has no rows.")

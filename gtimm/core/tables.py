@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -243,4 +244,10 @@ def _take_out_damaged(payloads: dict[str, list[Payload]], kinds: Mapping[str, st
         if found := faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}"):
             payloads[modality] = [None if row in found else cell for row, cell in enumerate(cells)]
             damaged[modality] = found
+            warnings.warn(
+                f"{len(found):,} of {len(there):,} payloads of {modality!r} cannot be decoded and are taken as missing, the first in row "
+                f"{min(found)}: {found[min(found)]} The data set's `unreadable` lists all.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return damaged

@@ -47,7 +47,7 @@ def write_data_page(
     with tempfile.TemporaryDirectory() as folder:
         svg = data_figure(parts, Path(folder) / "figure.svg").read_bytes()
     templates = Environment(loader=PackageLoader("gtimm.report", "."), autoescape=True, undefined=StrictUndefined)
-    style = templates.get_template("style.css.j2").render(colours=COLOURS)
+    style = templates.get_template("style.css.j2").render(colours=COLOURS) + "#main img { max-width: 100%; height: auto; }\n"
     page = templates.get_template("data.html.j2").render(
         title=title,
         facts=list(facts.items()),

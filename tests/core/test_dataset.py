@@ -49,6 +49,19 @@ def test_arrays_of_images_have_none() -> None:
     assert data.payload("image", 2).shape == (2, 2, 3)
 
 
+def test_a_sequence_that_knows_its_holes_is_not_read_for_them() -> None:
+    class Remote(list[str]):
+        def there(self) -> np.ndarray[Any, Any]:
+            return np.array([True, False, True])
+
+        def __iter__(self) -> Any:
+            raise AssertionError("read")
+
+    data = MultimodalDataset({"text": Remote(["a", "b", "c"])}, {"text": "text"}, None, ())
+    assert data.present("text").tolist() == [True, False, True]
+    assert data.payload("text", 2) == "c"
+
+
 def test_pandas_columns_are_read_by_position() -> None:
     column = pd.Series(["a", "b", "c"], index=[2, 0, 1])
     data = MultimodalDataset.from_arrays({"text": column})
