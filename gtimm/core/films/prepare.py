@@ -95,6 +95,8 @@ class _Folder:
         self._lines: TextIO | None = None
         try:
             _agree(folder, form)
+            for left in folder.rglob(".*.tmp*"):  # by a process that was killed
+                left.unlink(missing_ok=True)
             self._records = read_index(folder)
             self._failed: dict[str, Record] = {}
             self._write(

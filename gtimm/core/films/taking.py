@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -74,6 +75,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _begin(parent: int) -> None:
     """Leave interruptions to the parent, end when it is gone, and compute with one thread."""
+    gc.freeze()  # collecting what the parent left, such as an encoder with threads, would wait for threads that are not here
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -126,12 +128,13 @@ def _write_frame(image: Any, path: Path, form: Form) -> None:
 
 
 def _write_sound(part: FilmPart, path: Path, form: Form) -> None:
+    import numpy as np
     import soundfile
 
-    samples, rate = load_audio(part)
-    mono = to_mono(samples, rate)
+    values = to_mono(*load_audio(part)) * 32_768
+    rounded = np.rint(values).clip(-32_768, 32_767).astype(np.int16)  # libsndfile would cut, not round
     with whole_file(path) as temporary:
-        soundfile.write(temporary, mono, RATE, format=form.sound.upper(), subtype="PCM_16")
+        soundfile.write(temporary, rounded, RATE, format=form.sound.upper(), subtype="PCM_16")
 
 
 def to_mono(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
