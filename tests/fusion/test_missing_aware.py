@@ -27,8 +27,10 @@ from gtimm.backbones.imagebind.tiny import ImageBindTiny
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.fusion import Finisher, Head
 from gtimm.core.media import empty_payload
+from gtimm.core.pool import Features, Pool
 from gtimm.core.registry import registry
-from gtimm.core.training import train
+from gtimm.core.training import Run, TrainOptions, train
+from gtimm.core.training.splits import Source, Split
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.missing_aware import MissingAwareFusion
 
@@ -242,6 +244,40 @@ def test_runs_with_different_encoders_train_apart(digits: Any) -> None:
     backbones = [ImageBindTiny(), ImageBindTiny(), ImageBindTiny(renormalize=True)]
     runs = [Pipeline(b, fusion="missing-aware", device="cpu", seed=s).prepare(data) for s, b in enumerate(backbones)]
     assert runs[0].signature() == runs[1].signature() != runs[2].signature()
+
+
+@pytest.mark.parametrize("sets", [False, True])
+@pytest.mark.parametrize(
+    "fusion", ["missing-aware", {"name": "dropout", "rate": 0.3, "base": {"name": "missing-aware", "base": "score"}}]
+)
+def test_runs_with_prompts_end_together_where_each_ends_alone(fusion: Any, sets: bool, digits: Any) -> None:
+    finishers, _, stored, _ = tiny(digits)
+    nothing = {m: torch.full((v.shape[1],), 0.1, dtype=torch.double) for m, v in stored.items()}
+
+    def split(seed: int) -> Split:
+        random = np.random.default_rng(seed)
+        labels, sources = random.integers(0, CLASSES, 24), {}
+        for m, values in stored.items():
+            index = np.where(random.random(24) < 0.7, random.integers(0, 8, 24), -1)
+            pool = Pool.constant(Features(values[:3].numpy().astype(np.float32)), 24)
+            sources[m] = Source(values, index, values[:3], pool, nothing[m])
+        return Split(np.eye(CLASSES, dtype=bool)[labels] if sets else labels, sources)
+
+    def run(seed: int, lr: float) -> Run:
+        options = TrainOptions(epochs=2, lr=lr, batch_size=10, fill_weight=0.5)
+        return Run(registry("fusion").create(fusion), CLASSES, split(seed), split(seed + 9), options, seed, finishers)
+
+    kinds = [(seed, lr) for seed in range(2) for lr in (0.02, 0.005)]
+    together = [run(*kind) for kind in kinds]
+    assert len({one.signature() for one in together}) == 1
+    train(together)
+    for found, kind in zip(together, kinds, strict=True):
+        alone = run(*kind)
+        train([alone])
+        assert found.head is not None
+        assert alone.head is not None
+        torch.testing.assert_close(found.head.state_dict(), alone.head.state_dict(), atol=1e-9, rtol=0)
+        assert (found.history, found.best_epoch) == (alone.history, alone.best_epoch)
 
 
 def test_clip_with_text(folder: Path, tmp_path: Path) -> None:
