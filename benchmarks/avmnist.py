@@ -81,9 +81,9 @@ Key = tuple[str, float, str, str]
 
 
 def network() -> nn.Sequential:
-    """LeNet's form: two convolutions and a layer of 84, for images (1, 28, 28) and spectrograms (1, 32, 64)."""
-    convolutions = [nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 5, padding=2), nn.ReLU()]
-    return nn.Sequential(*convolutions, nn.AdaptiveMaxPool2d((7, 7)), nn.Flatten(), nn.Linear(32 * 49, WIDTH), nn.Tanh())
+    """LeNet-5's form: convolutions of 6 and 16 channels and a layer of 84, for images (1, 28, 28) and spectrograms (1, 32, 64)."""
+    convolutions = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5, padding=2), nn.ReLU()]
+    return nn.Sequential(*convolutions, nn.AdaptiveMaxPool2d((7, 7)), nn.Flatten(), nn.Linear(16 * 49, WIDTH), nn.Tanh())
 
 
 @cache
