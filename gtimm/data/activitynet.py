@@ -30,6 +30,7 @@ class ActivityNet(FilmLoader):
     Attributes:
         annotations: the JSON file, in `root` where the path is relative.
         videos: folder with `v_<id>.mp4`, `.mkv` or `.webm`, in `root` where the path is relative; its sub-folders are looked through.
+        absent: by default clips without a film are left out.
     """
 
     info: ClassVar[Info] = Info(

@@ -40,6 +40,7 @@ class UCF101(FilmLoader):
         audio_only: only the 51 classes with sound, as the paper has it (6,837 clips). Otherwise all 101, and the sound of the
             other 50 is a hole.
         seconds: of sound from the beginning; the paper's 5.
+        silent: by default silent films are not looked for, since the 6,837 clips of the paper are all that the lists have.
     """
 
     info: ClassVar[Info] = Info(
