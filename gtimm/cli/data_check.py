@@ -82,7 +82,7 @@ def load(
         splits = _loaded(loader)
     summary = splits.summary(decode=decode, duplicates=duplicates)
     published = compare_published(loader.published, summary) if loader is not None else {}
-    return Check(what, summary, published, loader.source if loader is not None else "", dict(splits.facts))
+    return Check(Path(what).name, summary, published, loader.source if loader is not None else "", dict(splits.facts))
 
 
 def show(check: Check, *, as_json: bool) -> None:
@@ -130,7 +130,7 @@ def tables(check: Check) -> list[Table]:
     modalities = list(dict.fromkeys(m for one in parts.values() for m in one.missing))
     found = [
         Table(
-            check.title,
+            f"Rows of {check.title}",
             ["", "rows", "classes", *(f"without {m}" for m in modalities)],
             [
                 [
@@ -143,7 +143,7 @@ def tables(check: Check) -> list[Table]:
             ],
         ),
         Table("What rows have", ["pattern", *parts], _patterns(parts)),
-        Table("Rows by class, and those without", ["class", *parts], _classes(parts)),
+        Table("Rows by class, and those without a modality", ["class", *parts], _classes(parts)),
         Table("Published counts", ["", "published", "here", ""], _published(check.published)),
     ]
     if isinstance(check.summary, SplitsSummary):
@@ -228,7 +228,7 @@ def _patterns(parts: Mapping[str, Summary]) -> list[list[str]]:
 
 def _classes(parts: Mapping[str, Summary]) -> list[list[str]]:
     def cell(one: Summary, label: str) -> str:
-        lacking = [f"{rows:,} {m}" for m, rows in one.missing_by_class.get(label, {}).items() if rows]
+        lacking = [f"{rows:,} no {m}" for m, rows in one.missing_by_class.get(label, {}).items() if rows]
         return f"{one.classes.get(label, 0):,}" + (f" ({', '.join(lacking)})" if lacking else "")
 
     names = dict.fromkeys(label for one in parts.values() for label in one.classes)
