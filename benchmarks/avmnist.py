@@ -1,6 +1,6 @@
 """AV-MNIST with little sound in training: every way to fill, beside the published figures of SMIL and ShaSpec.
 
-    python benchmarks/avmnist.py --mnist package --fsdd recordings                    # 3 seeds, about 4 minutes on one core
+    python benchmarks/avmnist.py --mnist package --fsdd recordings                    # 3 seeds, 4 minutes of one idle core
     python benchmarks/avmnist.py --mnist package --fsdd recordings --split speaker    # test voices are heard nowhere else
     python benchmarks/avmnist.py --mnist package --fsdd recordings --write docs/results.md
 
@@ -66,8 +66,8 @@ How this differs from the published protocol:
 
 - Images: {images}. The literature takes its training images from MNIST's training file, its test images from the test file.
 - Sound: {speech}.
-- A mean over {seeds} seeds, each with other images and recordings. The published figures are of one run, without an interval: with
-  450 test rows one image is 0.22 points, and a 95% interval around 93% reaches some 2.4 points to either side.
+- A mean over {seeds} seeds, each with other images, pairs and rows that keep their sound. The published figures are of one run,
+  without an interval: with 450 test rows one image is 0.22 points, and a 95% interval around 93% reaches some 2.4 points either way.
 - Nothing is chosen on the test rows. The code that SMIL's authors released (`train_missing_eval_missing.py`) keeps the
   checkpoint with the highest accuracy on them.
 - Frozen encoders and a late fusion head; SMIL and ShaSpec train LeNet-5 encoders with the rest, on MFCC of 20x20.
