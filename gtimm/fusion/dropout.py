@@ -28,6 +28,8 @@ _UNKNOWN = (
 class DropoutFusion(Fusion):
     """Hides modalities at random in training, real and imputed values alike; the evaluation fill takes their place.
 
+    An evaluation fill that differs by row, such as that of `"retrieval"`, is stood for by what `"zero"` gives.
+
     The paper drops the visual modality only, at a rate equal to the test missing ratio: one model a ratio (tables 5, 6, 11).
     `rate="match"` says that: `gtimm run` takes the rate of each modality from `evaluate.missing`, and `core.fusion.matched`
     does so for a fusion by itself.

@@ -239,7 +239,7 @@ class _Stack:
         self.judge.finish(self.heads, self.weights)
 
     def _epoch(self, epoch: int, batches: Batches) -> Tensor:
-        """Pass over all rows once; return the mean loss of each run."""
+        """Pass over all rows once; return the mean loss of each run, NaN where its weights are no longer finite."""
         places, filled, observed, order = _epoch(self.runs, self.tables, self.streams)
         places = {m: place.gather(1, order) for m, place in places.items()}
         filled, observed, targets = (_ordered(value, order) for value in (filled, observed, self.targets))
@@ -257,7 +257,8 @@ class _Stack:
             total += losses.detach().sum(1)
             if self.first is None:
                 self.first = losses.detach().mean(1)
-        return total / order.shape[1]
+        finite = torch.stack([value.detach().reshape(len(value), -1).isfinite().all(1) for value in self.learnt.values()]).all(0)
+        return torch.where(finite, total / order.shape[1], torch.nan)
 
     def _balanced(
         self, gradients: Sequence[Tensor | None], epoch: int, x: Tensors, f: Tensor, o: Tensor, y: Tensor

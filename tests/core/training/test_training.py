@@ -229,6 +229,11 @@ def test_a_loss_that_is_not_finite_is_an_error_that_names_the_seed() -> None:
         train([run(seed=2), bad])
 
 
+def test_weights_that_the_last_step_made_infinite_are_an_error() -> None:
+    with pytest.raises(GtimmError, match="seed 4 is not finite after epoch 1"):
+        train([run(seed=4, lr=3e38, weight_decay=10, epochs=1, batch_size=50)])
+
+
 def test_a_loss_that_runs_away_is_an_error_that_says_from_where_to_where() -> None:
     with pytest.raises(GtimmError, match=r"seed 4 is \d.*, from \d.* at the first step, after epoch 1\. Lower.*\(lr=1e\+06\)"):
         train([run(seed=2), run(seed=4, lr=1e6)])
