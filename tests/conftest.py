@@ -8,6 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from toys import ToyBackbone, ToyGenerator, calls
 
 import gtimm
+from gtimm.core.registry import BASES, registry
 
 torch.set_num_threads(1)
 settings.register_profile(
@@ -28,6 +30,16 @@ settings.load_profile("gtimm")
 def _toys() -> None:
     gtimm.register("backbones", "toy", ToyBackbone, replace=True)
     gtimm.register("imputers", "toy-generator", ToyGenerator, replace=True)
+
+
+@pytest.fixture(autouse=True)
+def _names() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    groups = [registry(group) for group in BASES]
+    before = [(dict(group._entries), dict(group._loaded)) for group in groups]
+    yield
+    for group, (entries, loaded) in zip(groups, before, strict=True):
+        group._entries, group._loaded = entries, loaded
 
 
 @pytest.fixture(autouse=True)
