@@ -279,7 +279,7 @@ def test_missing_aware_prompts_read_no_sealed_payload_and_no_test_label(tmp_path
         pipe = preset("gti-mm-prompts", clean, "image", generator, backbone="imagebind-tiny", device="cpu", train={"epochs": 2})
         pipe.fit(data, val, missing)
         found.append(pipe.predict_proba(test))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     bare = {m: [test.payload(m, r) if test.present(m)[r] else None for r in range(10)] for m in test.modalities}
     bare = {m: [None, *values[1:]] for m, values in bare.items()}
     unlabelled = MultimodalDataset.from_arrays(bare, None, classes=test.classes, kinds={"image": "image", "audio": "audio"})
