@@ -70,12 +70,10 @@ def run(args: argparse.Namespace, frame: pd.DataFrame, root: Path, model: Path) 
     best = max(scores, key=lambda way: scores[way])
     print(f"Best: {best}. On the {len(data.test)} rows to test: {pipes[best].evaluate(data.test)['accuracy']:.3f}\n")
     pipes[best].save(model)
-    loaded = Pipeline.load(model, store=args.store)
     new = pd.concat([frame[[args.image, args.text]].dropna().head(1)] * 4, ignore_index=True)
-    new.loc[[1, 3], args.image] = None
-    new.loc[[2, 3], args.text] = None
+    new.loc[[1, 3], args.image] = new.loc[[2, 3], args.text] = None
     print("New rows, whose label nobody knows: one complete, one without image, one without text, one with nothing (empty):")
-    print(pd.concat([new, loaded.predict_frame(new, root=root)], axis=1).to_string())
+    print(pd.concat([new, Pipeline.load(model, store=args.store).predict_frame(new, root=root)], axis=1).to_string())
     if loaded.draws == 1:
         print(
             "The uncertainty is NaN: zeros are the same in every draw. With draws=5 and regression it says how the fills differ."
