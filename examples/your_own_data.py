@@ -74,10 +74,7 @@ def run(args: argparse.Namespace, frame: pd.DataFrame, root: Path, model: Path) 
     new.loc[[1, 3], args.image] = new.loc[[2, 3], args.text] = None
     print("New rows, whose label nobody knows: one complete, one without image, one without text, one with nothing (empty):")
     print(pd.concat([new, Pipeline.load(model, store=args.store).predict_frame(new, root=root)], axis=1).to_string())
-    if loaded.draws == 1:
-        print(
-            "The uncertainty is NaN: zeros are the same in every draw. With draws=5 and regression it says how the fills differ."
-        )
+    print("The uncertainty says by how much five fills differ; it is NaN where zeros fill, which never differ.")
     return scores
 
 
