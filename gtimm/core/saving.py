@@ -69,7 +69,12 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
         old = target.with_name(f".{target.name}-old-{temporary.name[-8:]}") if target.exists() else None
         if old is not None:
             target.rename(old)
-        temporary.rename(target)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old is not None:
+                old.rename(target)
+            raise
         if old is not None:
             shutil.rmtree(old)
     finally:

@@ -100,7 +100,7 @@ METHODS: dict[str, Method] = {
         Method("low-resource-multimodal", "all modalities, on complete rows", complete_rows=True),
         Method("zero-fill", "gaps are zero embeddings"),
         Method("zero-fill-payload", "gaps are black images, silence, empty text", imputer=BLACK, eval_imputer=BLACK),
-        Method("mean-fill", "gaps are the mean embedding", imputer="mean"),
+        Method("mean-fill", "gaps in training are the mean embedding", imputer="mean"),
         Method("class-mean", "gaps are the class's mean embedding", imputer="class-mean"),
         Method("hot-deck", "gaps are real items of the same class from those left", imputer="hot-deck"),
         Method("gti-mm", "gaps are generated from the class name (the paper)", imputer="generator"),
@@ -130,7 +130,8 @@ def preset(
 ) -> Pipeline:
     """Return the Pipeline of a method of the paper's comparison set, or of our baselines, by name.
 
-    The methods that learn from complete data (`multimodal`, `visual-only`, `mm-dropout`) do so when `fit` is given no `missing`.
+    Holes that the data has in other modalities are filled by `zero`. The methods that learn from complete data (`multimodal`,
+    `visual-only`, `mm-dropout`) do so when `fit` is given no `missing`.
 
     Args:
         name: of `METHODS`, such as `"zero-fill"` or `"gti-mm"`.
@@ -147,11 +148,14 @@ def preset(
         >>> from gtimm import MultimodalDataset
         >>> data = MultimodalDataset.from_arrays({"image": [None, None], "text": ["a", "b"]}, ["x", "y"])
         >>> preset("hot-deck", data, "image", backbone="imagebind-tiny").config()["imputer"]
-        {'image': {'name': 'hot-deck'}}
+        {'image': {'name': 'hot-deck'}, 'text': {'name': 'zero'}}
     """
     from gtimm.core.pipeline import Pipeline
 
-    return Pipeline(**{**method(name).options(data.modalities, target, generator, rate), **options})
+    chosen = method(name).options(data.modalities, target, generator, rate)
+    if isinstance(chosen["imputer"], dict) and target in chosen["imputer"]:  # holes that the data has elsewhere
+        chosen["imputer"] = {**dict.fromkeys(data.modalities, "zero"), **chosen["imputer"]}
+    return Pipeline(**{**chosen, **options})
 
 
 def method(name: str) -> Method:

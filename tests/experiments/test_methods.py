@@ -75,7 +75,8 @@ def test_zero_shot_methods_see_no_real_item_of_the_target(name: str, used: tuple
 def test_a_preset_is_a_pipeline_whose_options_can_be_replaced() -> None:
     data = pictures()
     assert preset("gti-mm", data, "image", "stable-diffusion-tiny").config()["imputer"] == {
-        "image": {"name": "stable-diffusion-tiny"}
+        "image": {"name": "stable-diffusion-tiny"},
+        "audio": {"name": "zero"},
     }
     assert preset("zero-fill", data, "audio", fusion="score").config()["fusion"] == {"name": "score"}
     assert preset("audio-only", data, "image").modalities == ("audio",)

@@ -12,8 +12,8 @@ import soundfile
 from PIL import Image
 from toys import ToyGenerator, calls, picture
 
-from gtimm.core.bank import generation as module
 from gtimm.core.bank import Bank
+from gtimm.core.bank import generation as module
 from gtimm.core.errors import GenerationError, MediaError, PluginError
 from gtimm.core.pool import Request
 from gtimm.core.prompts import plan_requests
