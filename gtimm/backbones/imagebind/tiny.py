@@ -15,6 +15,7 @@ class ImageBindTiny(ImageBind):
     """ImageBind's architecture at a hundredth of a percent of its size, trained on letters and words, never on digits.
 
     Images are glyphs of 28 x 28 pixels, white on black; sounds are spoken words of up to one second; texts are their names.
+    Any other word reads as "something": for real text take `imagebind` or `clip`.
     `provenance.json` beside the weights lists all that it was trained on. Made by `training/imagebind_tiny.py`.
 
     Example:
