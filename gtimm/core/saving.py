@@ -83,16 +83,18 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
 
 def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     """Return what a model keeps of its training data, by modality, and warn of it."""
-    held = {}
+    held: dict[str, dict[str, Any]] = {}
     for modality, state in pipeline._states.items():
         imputer = pipeline.eval_imputers.get(modality)
         rows, strategy = max((len(array) for array in state.values()), default=0), type(imputer).__name__
         if imputer is None or not imputer.info.stores_training_data or not rows:
             continue
         held[modality] = {"strategy": strategy, "rows": rows, "what": "embeddings of training rows"}
+    if held:
+        what = ", ".join(f"{m!r}: {one['strategy']}" for m, one in held.items())
         warnings.warn(
-            f"The saved model holds embeddings of {rows} training rows (for {modality!r}: {strategy}), from which training data may be "
-            "guessed. Share it as you would share the data; an eval_imputer such as 'regression' keeps none.",
+            f"The saved model holds embeddings of {max(one['rows'] for one in held.values())} training rows (for {what}), from which "
+            "training data may be guessed. Share it as you would share the data; an eval_imputer such as 'regression' keeps none.",
             UserWarning,
             stacklevel=4,
         )
