@@ -81,7 +81,7 @@ def load(
         loader = _loader({"name": what, **given})
         splits = _loaded(loader)
     summary = splits.summary(decode=decode, duplicates=duplicates)
-    published = compare_published(loader.published, summary) if loader is not None else {}
+    published = compare_published(loader.published, summary, loader.counts(splits)) if loader is not None else {}
     return Check(Path(what).name, summary, published, loader.source if loader is not None else "", dict(splits.facts))
 
 

@@ -360,7 +360,7 @@ class DatasetLoader(Plugin):
 
     Attributes:
         published: counts that the data set's authors state, which `gtimm check data` compares: rows of `train`, `val`, `test`, of all
-            (`rows`), and `classes`. Only where the default options give them.
+            (`rows`), and `classes`, where the default options give them; by other names what `counts` finds.
         source: where the files come from, and under which terms.
     """
 
@@ -370,6 +370,10 @@ class DatasetLoader(Plugin):
     def load(self) -> Splits:
         """Read the data set."""
         raise NotImplementedError
+
+    def counts(self, splits: Splits) -> dict[str, int]:
+        """Return counts by names of `published` that the loaded rows do not tell by themselves."""
+        return {}
 
 
 def load_dataset(name: str, **options: Any) -> Splits:

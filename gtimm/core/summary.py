@@ -291,15 +291,18 @@ def _rest(count: int, what: str) -> list[str]:
     return [f"  ... {count - _SHOWN:,} more {what}"] if count > _SHOWN else []
 
 
-def compare_published(published: Mapping[str, int], summary: SplitsSummary) -> dict[str, tuple[int, int | None]]:
+def compare_published(
+    published: Mapping[str, int], summary: SplitsSummary, counts: Mapping[str, int] | None = None
+) -> dict[str, tuple[int, int | None]]:
     """Return name to published count and the count found here.
 
     Args:
         published: of a `DatasetLoader`. `train`, `val`, `test` and `rows` are rows, `classes` classes that have rows; what goes by
-            another name has nothing here to compare with, and `None` is found.
+            another name and is not in `counts` has nothing here to compare with, and `None` is found.
         summary: of what was loaded.
+        counts: from `DatasetLoader.counts`; they go before the rows.
     """
     rows = {name: one.rows for name, one in summary.splits.items()}
     classes = {label for one in summary.splits.values() for label, count in one.classes.items() if count}
-    found = {**rows, "rows": sum(rows.values()), "classes": len(classes)}
+    found = {**rows, "rows": sum(rows.values()), "classes": len(classes), **(counts or {})}
     return {name: (count, found.get(name)) for name, count in published.items()}

@@ -52,6 +52,9 @@ class CrisisMMD(DatasetLoader):
 
     info: ClassVar[Info] = Info(kinds=("image", "text"), weights_licence="CC-BY-NC-SA-4.0 (you bring the files)")
 
+    published: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {"train, all labels": 13_608, "val, all labels": 2_237, "test, all labels": 2_237}
+    )
     source: ClassVar[str] = "https://crisisnlp.qcri.org/crisismmd, under the terms of use there"
 
     root: str
@@ -84,6 +87,10 @@ class CrisisMMD(DatasetLoader):
             "rows of the files": ", ".join(f"{len(lines):,} {split}" for split, lines in tables.items()),
         }
         return Splits(made["train"], made["val"], made["test"], facts)
+
+    def counts(self, splits: Splits) -> dict[str, int]:
+        """Return the rows of the files, before labels are excluded."""
+        return {f"{split}, all labels": len(read_lines(self._file(split), (TEXT, IMAGE, self.label))) for split in FILES}
 
     def _file(self, split: str) -> Path:
         folder = self._root() / FOLDERS[self.labels]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from gtimm.core.films.clips import Clip, Corpus, hold_out, read_lines
 from gtimm.core.films.loader import FilmLoader
 from gtimm.core.media import FilmPart
 from gtimm.core.plugin import Info
+
+if TYPE_CHECKING:
+    from gtimm.core.dataset import Splits
 
 FILMS, LISTS = "UCF-101", "ucfTrainTestlist"
 WITH_SOUND = (
@@ -92,6 +95,21 @@ class UCF101(FilmLoader):
             "validation": f"{self.val_share:.0%} of each class's training groups, seed {self.seed}",
         }
         return Corpus({"train": train, "val": val, "test": parts["test"]}, tuple(labels), facts)
+
+    def counts(self, splits: Splits) -> dict[str, int]:
+        """Return the lines of the lists that are there, and what has sound."""
+        folder = self.folder() / LISTS
+        classes = self._classes(folder / "classInd.txt")
+        found = {"classes": len(classes)}
+        for part in ("train", "test"):
+            for split in (1, 2, 3):
+                if (path := folder / f"{part}list{split:02d}.txt").is_file():
+                    found[f"{part}, split {split}"] = sum(bool(line.split()) for line in read_lines(path, self.layout))
+        found["clips"] = found.get(f"train, split {self.split}", 0) + found.get(f"test, split {self.split}", 0)
+        if self.audio_only:
+            found["clips with sound"] = sum(len(part) for part in (splits.train, splits.val, splits.test))
+            found["classes with sound"] = len(splits.train.classes)
+        return found
 
     def _classes(self, path: Path) -> dict[str, str]:
         """Return class to its number, in the list's order."""

@@ -132,6 +132,8 @@ def test_published_counts_are_compared_where_there_is_something_to_compare() -> 
         "classes": (4, 3),
         "clips with sound": (5, None),
     }
+    found = compare_published(published, splits.summary(), {"clips with sound": 4, "train": 7})
+    assert (found["clips with sound"], found["train"], found["val"]) == ((5, 4), (70, 7), (11, 10))
 
 
 def test_splits_are_exact_stratified_and_seeded() -> None:
