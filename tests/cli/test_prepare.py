@@ -108,7 +108,8 @@ def test_an_interrupted_and_a_killed_run_keep_what_is_done_and_the_next_goes_on(
 ) -> None:
     out = tmp_path / "out"
     slow = (
-        "import sys, time\nimport gtimm.core.films.taking as taking\nload = taking.load_image\n"
+        "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may have it ignored
+        "import gtimm.core.films.taking as taking\nload = taking.load_image\n"
         "def slow(payload):\n    time.sleep(0.1)\n    return load(payload)\n"
         "taking.load_image = slow\nfrom gtimm.cli.main import main\n"
         f"sys.argv = ['gtimm', 'prepare', 'ucf101', '--root', {str(whole)!r}, '--out', {str(out)!r}, '--workers', '2']\nmain()"
