@@ -121,9 +121,9 @@ def test_an_interrupted_and_a_killed_run_keep_what_is_done_and_the_next_goes_on(
     while len(list(out.rglob("*.wav"))) < 6 and time.monotonic() - began < 60:
         time.sleep(0.02)
     os.killpg(process.pid, end) if end is signal.SIGINT else process.kill()
-    said, _ = process.communicate(timeout=60)
+    said, complaints = process.communicate(timeout=60)
     if end is signal.SIGINT:
-        assert process.returncode == 130
+        assert process.returncode == 130, said + complaints
         assert "Interrupted. What was prepared is kept" in said
         assert len((out / "index.jsonl").read_text().splitlines()) == len(list(out.rglob("*.wav")))
     kept = len((out / "index.jsonl").read_text().splitlines())

@@ -8,9 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AHEAD = 4  # clips under way for each worker
+LOOK = 0.5  # seconds between looks at whether the user interrupted
 
 
 def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> Iterator[Record]:
@@ -39,14 +41,17 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
         running: dict[Future[Record], Clip] = {}
         suspects: list[Clip] = []
         try:
-            while (left or running) and not suspects:
-                while left and len(running) < AHEAD * workers:
-                    running[pool.submit(_take, left[-1], folder, form)] = left[-1]
-                    left.pop()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    record = future.result()
-                    del running[future]
-                    yield record
+            with _noticed() as interrupted:
+                while (left or running) and not suspects:
+                    while left and len(running) < AHEAD * workers:
+                        running[pool.submit(_take, left[-1], folder, form)] = left[-1]
+                        left.pop()
+                    for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
+                        record = future.result()
+                        del running[future]
+                        yield record
+                    if interrupted():
+                        raise KeyboardInterrupt
         except BrokenProcessPool:
             suspects = list(running.values())
         except KeyboardInterrupt:
@@ -58,6 +63,21 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
             pool.shutdown(wait=True, cancel_futures=True)
         for clip in suspects:
             yield _alone(clip, folder, form)
+
+
+@contextmanager
+def _noticed() -> Iterator[Callable[[], bool]]:
+    """Yield whether the user has interrupted: a flag, since an exception may be raised where Python drops it, as in a finaliser."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
+        yield lambda: False
+        return
+    seen: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _alone(clip: Clip, folder: Path, form: Form) -> Record:
