@@ -15,7 +15,8 @@ from gtimm.core.balance import Balance, Step
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
-from gtimm.core.training.trainer import Run, _build, train
+from gtimm.core.training.stacks import build
+from gtimm.core.training.trainer import Run, train
 from gtimm.fusion.late import LateFusion
 
 FAST = {"epochs": 4, "lr": 0.05, "batch_size": 16}
@@ -97,7 +98,7 @@ def test_a_factor_of_zero_freezes_a_modality() -> None:
     held, fresh = prepared(0, balance=Hold(), **options), prepared(0, balance=Hold(), **options)
     train([held])
     first = weights(held)["first.weight"]
-    start = _build(fresh).state_dict()["first.weight"]
+    start = build(fresh).state_dict()["first.weight"]
     assert torch.equal(first[:, :4], start[:, :4])
     assert not torch.allclose(first[:, 4:], start[:, 4:])
 

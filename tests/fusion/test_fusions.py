@@ -14,7 +14,8 @@ from gtimm.core.fusion import matched
 from gtimm.core.pool import Features, Pool
 from gtimm.core.registry import registry
 from gtimm.core.training.splits import Source, Split, Tables
-from gtimm.core.training.trainer import Run, TrainOptions, _epoch
+from gtimm.core.training.stacks import draw
+from gtimm.core.training.trainer import Run, TrainOptions
 from gtimm.fusion.attention import AttentionFusion
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
@@ -197,7 +198,7 @@ def hidden_places(hidden: Tensor | None, rate: float) -> tuple[Tensor, Tensor, T
     split = Split(np.zeros(6, np.int64), {"image": image, "audio": audio})
     run = Run(DropoutFusion(rate=rate), 2, split, None, TrainOptions(), 0)
     tables = Tables([split])
-    places, filled, observed, _ = _epoch([run], tables, [np.random.default_rng(0)])
+    places, filled, observed, _ = draw([run], tables, [np.random.default_rng(0)])
     assert observed[0, :, 1].all()
     return tables.values["image"][places["image"][0]], filled[0, :, 0], observed[0, :, 0]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 from torch.optim.adamw import adamw
 from torch.overrides import TorchFunctionMode
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gtimm.core.fusion import Head
 
 Tensors = dict[str, Tensor]
+REGISTER = 16
+"""Floats in the widest vector register."""
 
 
 class Stacked(Protocol):
@@ -42,8 +44,9 @@ def _together(forward: Stacked) -> Stacked:
     alone = _in_turn(forward)
 
     def run(w: Tensors, b: Tensors, x: Tensors, f: Tensor, o: Tensor) -> Tensor:
-        if len(f) == 1:  # plain matrix products are several times faster than batched ones of one
-            return alone(w, b, x, f, o)
+        if len(f) == 1:  # without vmap's part, and with the very same products
+            with _LoneLinears():
+                return alone(w, b, x, f, o)
         shared = next(iter(x.values())).dim() == 2
         with _FastLinears():
             return vmap(forward, in_dims=(0, 0, None if shared else 0, 0, 0), randomness="error")(w, b, x, f, o)
@@ -58,6 +61,17 @@ class _FastLinears(TorchFunctionMode):
         if func is linear:
             return _Linear.apply(*_of_linear(*args, **(kwargs or {})))
         return func(*args, **(kwargs or {}))
+
+
+class _LoneLinears(TorchFunctionMode):
+    """Linear layers of one head as batched products of one: a head ends with the same bits alone and among others."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not linear:
+            return func(*args, **(kwargs or {}))
+        x, w, b = _of_linear(*args, **(kwargs or {}))
+        flat = _Stacked.apply(x.reshape(1, -1, x.shape[-1]), w.unsqueeze(0), None if b is None else b.unsqueeze(0))
+        return flat.view(*x.shape[:-1], w.shape[0])
 
 
 def _of_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -135,33 +149,55 @@ def _in_turn(forward: Stacked) -> Stacked:
 class StackedAdamW:
     """AdamW of a stack of runs, each with its own learning rate and weight decay; runs of equal rates should be neighbours.
 
-    Every neighbourhood is one fused step of PyTorch's on views of the weights, so each run moves as under `torch.optim.AdamW`.
+    Every neighbourhood is one fused step of PyTorch's on views of the weights, so each run moves as under `torch.optim.AdamW`. The last
+    few elements of a tensor, those that do not fill a vector register, are rounded in another way than the others; so that a
+    run's elements are none of these alone and others in a stack, each run's part is padded to whole registers.
 
     Args:
-        weights: name to (runs, ...), changed in place.
+        weights: name to (runs, ...), to be learnt.
         rates: learning rate and weight decay of each run.
+
+    Attributes:
+        weights: the same values in the memory that `step` changes; each requires its gradient.
     """
 
     def __init__(self, weights: Tensors, rates: Sequence[tuple[float, float]]) -> None:
+        self.weights: Tensors = {}
+        self.padded: dict[int, Tensor] = {}
+        whole = []
+        for i, (name, value) in enumerate(weights.items()):
+            flat = value.detach().reshape(len(value), -1)
+            more = -flat.shape[1] % REGISTER
+            whole.append(pad(flat, (0, more)) if more else flat)
+            if more:
+                self.padded[i] = torch.zeros_like(whole[-1])
+            self.weights[name] = whole[-1][:, : flat.shape[1]].view(value.shape).requires_grad_()
         self.parts, begin = [], 0
         for (lr, decay), same in groupby(rates):
             part = slice(begin, begin + len(list(same)))
-            views = [value.detach()[part] for value in weights.values()]
+            views = [value[part] for value in whole]
             moments = [torch.zeros_like(view) for view in views], [torch.zeros_like(view) for view in views]
             self.parts.append((part, views, *moments, [torch.zeros(()) for _ in views], lr, decay))
             begin = part.stop
 
     def step(self, gradients: Sequence[Tensor | None]) -> None:
         """Move the weights by gradients (runs, ...), in the order of the weights; what has none stays."""
-        found = {
-            i: gradient.contiguous() for i, gradient in enumerate(gradients) if gradient is not None
-        }  # as the fused step needs
+        found = {i: self._flat(i, gradient) for i, gradient in enumerate(gradients) if gradient is not None}
         for part, *of_weights, lr, decay in self.parts:
             views, first, second, steps = ([values[i] for i in found] for values in of_weights)
             adamw(
                 views, [gradient[part] for gradient in found.values()], first, second, [], steps, fused=True, amsgrad=False,
                 beta1=0.9, beta2=0.999, lr=lr, weight_decay=decay, eps=1e-8, maximize=False,
             )  # fmt: skip
+
+    def _flat(self, i: int, gradient: Tensor) -> Tensor:
+        """Return a gradient as (runs, elements), padded like its weight."""
+        flat = gradient.reshape(len(gradient), -1)
+        if i not in self.padded:
+            return flat.contiguous()
+        room = self.padded[i]
+        room[:, : flat.shape[1]] = flat
+        return room
 
 
 class Batches:

@@ -19,7 +19,8 @@ from gtimm.core.training.losses import by_row, row_weights, scores_by_row
 from gtimm.core.training.search import LEARNING_RATES, search
 from gtimm.core.training.splits import Source, Split, Tables
 from gtimm.core.training.stacking import StackedAdamW
-from gtimm.core.training.trainer import Run, TrainOptions, _Stack, train
+from gtimm.core.training.stacks import Stack
+from gtimm.core.training.trainer import Run, TrainOptions, train
 
 CLASSES = 3
 BACKBONE = {"name": "precomputed", "dim": 5}
@@ -102,7 +103,7 @@ def test_a_stacked_step_is_adamw_of_each_run() -> None:
             adam.step()
     for i, one in enumerate(theirs):
         for name, value in one.items():
-            torch.testing.assert_close(stacked[name][i], value.detach(), atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(ours.weights[name][i].detach(), value.detach(), atol=1e-6, rtol=1e-5)
 
 
 def test_the_loss_is_the_weighted_mean_of_pytorch() -> None:
@@ -186,11 +187,11 @@ def test_there_is_nothing_to_choose_by_without_validation() -> None:
 def test_filled_rows_weigh_as_asked() -> None:
     runs = [run(fill_weight=0.25), run(seed=1)]
     tables = Tables([one.train for one in runs])
-    stack = _Stack(runs, tables, None)
+    stack = Stack(runs, tables, None)
     assert stack.row_weights is not None
     assert stack.row_weights[0].tolist() == [0.25, 1.0] * 25
     assert stack.row_weights[1].tolist() == [1.0] * 50
-    assert _Stack(runs[1:], tables, None).row_weights is None
+    assert Stack(runs[1:], tables, None).row_weights is None
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
 from gtimm.core.seeding import stream, torch_seeded
+from gtimm.core.training.schedule import cut, run_bytes
 from gtimm.core.training.splits import Source, Split
-from gtimm.core.training.trainer import Run, TrainOptions, _bytes, _chunks, logits, train
+from gtimm.core.training.stacks import Stack
+from gtimm.core.training.trainer import Run, TrainOptions, logits, train
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion
@@ -128,17 +130,36 @@ def test_runs_of_unequal_shape_train_in_one_call() -> None:
 
 def test_large_stacks_are_cut_to_fit_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, whole = [run(seed=s) for s in range(5)], [run(seed=s) for s in range(5)]
-    assert [len(chunk) for chunk in _chunks(runs)] == [5]
-    monkeypatch.setattr(
-        "gtimm.core.training.trainer.STACK_BYTES", int(2.5 * _bytes(runs[0], LateFusion().build(runs[0].sizes, 3, None)))
-    )
-    assert [len(chunk) for chunk in _chunks(runs)] == [2, 2, 1]
+    each = run_bytes(runs[0], LateFusion().build(runs[0].sizes, 3, None))
+    seen: list[int] = []
+    monkeypatch.setattr("gtimm.core.training.schedule.Stack", lambda part, *rest: seen.append(len(part)) or Stack(part, *rest))
+    monkeypatch.setattr("gtimm.core.training.schedule.STACK_BYTES", int(2.5 * each))
     train(runs)
+    assert sorted(seen) == [1, 2, 2]
     monkeypatch.undo()
     train(whole)
     for one, two in zip(runs, whole, strict=True):
         assert one.history == two.history
-        torch.testing.assert_close(weights(one), weights(two), atol=1e-5, rtol=1e-5)
+        assert all(torch.equal(a, b) for a, b in zip(weights(one).values(), weights(two).values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("runs", "fit", "threads", "sizes"),
+    [
+        (5, 100, 1, [5]),
+        (5, 2, 1, [1, 2, 2]),
+        (30, 100, 2, [15, 15]),
+        (30, 20, 2, [7, 8, 7, 8]),
+        (5, 4, 2, [1, 1, 1, 2]),
+        (3, 1, 2, [1, 1, 1]),
+        (3, 0, 1, [1, 1, 1]),
+    ],
+)
+def test_runs_are_cut_into_parts_of_about_equal_size(runs: int, fit: int, threads: int, sizes: list[int]) -> None:
+    every = [run(seed=s) for s in range(runs)]
+    found = cut(every, fit, threads)
+    assert [len(part) for part in found] == sizes
+    assert [one for part in found for one in part] == every
 
 
 @pytest.mark.parametrize("batch_size", [50, 16])
