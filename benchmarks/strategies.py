@@ -89,30 +89,41 @@ def measure(data: Any, wanted: list[Cell], seeds: int, store: Path) -> dict[Cell
     groups: dict[Cell, list[Cell]] = {}
     for cell in wanted:
         groups.setdefault(trained_as(cell), []).append(cell)
-    for number, (base, members) in enumerate(groups.items(), 1):
-        file = store / "strategies" / f"{hashlib.sha256(json.dumps([base, members, seeds, TRAIN]).encode()).hexdigest()[:16]}.npz"
-        if not file.is_file():
-            values = _measure(data, base, members, seeds, store)
-            with whole_file(file) as temporary:
+    files = {base: _file(store, base, members, seeds) for base, members in groups.items()}
+    together: dict[tuple[str, float], list[Cell]] = {}
+    for base in groups:
+        if not files[base].is_file():
+            together.setdefault((base[1], base[3]), []).append(base)
+    for number, ((fusion, missing), bases) in enumerate(together.items(), 1):  # one stack: the same heads on other fills
+        for base, values in _measure(data, bases, groups, seeds, store):
+            with whole_file(files[base]) as temporary:
                 np.savez(temporary, values=values)
-        with np.load(file) as stored:
+        print(f"{number}/{len(together)} {fusion}, {missing:.0%} missing: {len(bases)} fills", flush=True)
+    for base, members in groups.items():
+        with np.load(files[base]) as stored:
             found.update(zip(members, stored["values"], strict=True))
-        mean = found[members[0]].mean()
-        print(f"{number}/{len(groups)} {base[0]} x {base[1]} ({base[2]} at test), {base[3]:.0%} missing: {mean:.3f}", flush=True)
     return found
 
 
-def _measure(data: Any, base: Cell, members: list[Cell], seeds: int, store: Path) -> np.ndarray:
-    pipes = [pipeline(base, seed, store) for seed in range(seeds)]
-    runs = [pipe.prepare(data.train, data.val, Missing(image=base[3])) for pipe in pipes]
-    training.train(runs)
-    values = np.zeros((len(members), seeds, len(data.test)), np.float32)
-    for pipe, run in zip(pipes, runs, strict=True):
-        pipe.adopt(run)
-        for place, cell in enumerate(members):
-            test = data.test.with_missing(Missing(image=cell[4]), pipe.seed)
-            values[place, pipe.seed] = by_row(pipe.predict_proba(test), test.labels)[1]
-    return values
+def _file(store: Path, base: Cell, members: list[Cell], seeds: int) -> Path:
+    key = hashlib.sha256(json.dumps([base, members, seeds, TRAIN]).encode()).hexdigest()[:16]
+    return store / "strategies" / f"{key}.npz"
+
+
+def _measure(
+    data: Any, bases: list[Cell], groups: dict[Cell, list[Cell]], seeds: int, store: Path
+) -> Iterator[tuple[Cell, np.ndarray]]:
+    pipes = {base: [pipeline(base, seed, store) for seed in range(seeds)] for base in bases}
+    runs = {base: [pipe.prepare(data.train, data.val, Missing(image=base[3])) for pipe in pipes[base]] for base in bases}
+    training.train([run for base in bases for run in runs[base]])
+    for base in bases:
+        values = np.zeros((len(groups[base]), seeds, len(data.test)), np.float32)
+        for pipe, run in zip(pipes[base], runs[base], strict=True):
+            pipe.adopt(run)
+            for place, cell in enumerate(groups[base]):
+                test = data.test.with_missing(Missing(image=cell[4]), pipe.seed)
+                values[place, pipe.seed] = by_row(pipe.predict_proba(test), test.labels)[1]
+        yield base, values
 
 
 def tables(found: dict[Cell, np.ndarray], ratios: list[float], seeds: int) -> str:

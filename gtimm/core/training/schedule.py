@@ -28,7 +28,7 @@ SMALL_STEP = 1 << 27
 """Multiplications of one run's step below which a second thread inside it costs more than it brings, many times more on a busy machine."""
 
 
-def train_group(group: list[Run], tables: Tables, judged: Tables | None) -> None:
+def train_group(group: list[Run], tables: Tables, judged: Tables | None, every: int) -> None:
     """Train runs of one signature: as stacks that fit memory, each on a thread of its own where that pays.
 
     A stack gives each run what it would get alone: the same bits where batches and features fill vector registers (multiples of 16),
@@ -38,16 +38,17 @@ def train_group(group: list[Run], tables: Tables, judged: Tables | None) -> None
         group: neighbours have equal rates.
         tables: features of their training rows.
         judged: features of their validation rows.
+        every: steps that all groups take.
     """
     head = build(group[0])
     work = group[0].options.batch_size * sum(value.numel() for value in head.parameters() if value.requires_grad)
     if len(group) == 1:
         with torch_threads(None if work >= SMALL_STEP else 1):
-            return _train([group], tables, judged, 1)
+            return _train([group], tables, judged, every, 1)
     threads = min(torch.get_num_threads(), MOST_THREADS, len(group), max(1, work * len(group) // SHARE))
     parts = cut(group, STACK_BYTES // run_bytes(group[0], head), threads)
     with torch_threads(1):
-        return _train(parts, tables, judged, threads)
+        return _train(parts, tables, judged, every, threads)
 
 
 def cut(group: Sequence[Run], fit: int, threads: int) -> list[list[Run]]:
@@ -83,16 +84,16 @@ def run_bytes(run: Run, head: Head) -> int:
     return 6 * weights + run.options.batch_size * batch + len(run.train) * (40 + 36 * len(x))
 
 
-def _train(parts: list[list[Run]], tables: Tables, judged: Tables | None, threads: int) -> None:
+def _train(parts: list[list[Run]], tables: Tables, judged: Tables | None, every: int, threads: int) -> None:
     first: dict[int, Stack] = {}
     for part in parts:  # one of each size before any thread runs heads, as recording a step needs
         if len(part) not in first:
-            first[len(part)] = Stack(part, tables, judged)
+            first[len(part)] = Stack(part, tables, judged, every)
     stop = Event()
 
     def stack_of(part: list[Run]) -> Stack:
         like = first[len(part)]
-        return like if like.runs is part else Stack(part, tables, judged, like)
+        return like if like.runs is part else Stack(part, tables, judged, every, like)
 
     if threads == 1:
         for part in parts:

@@ -48,10 +48,11 @@ class Stack:
         runs: one after another of equal rates.
         tables: features of their training rows, and of others.
         judged: features of their validation rows, and of others.
+        every: steps that all stacks of this training take.
         like: another stack of as many runs of this signature, if there is one: what it recorded serves this one too.
     """
 
-    def __init__(self, runs: list[Run], tables: Tables, judged: Tables | None, like: Stack | None = None) -> None:
+    def __init__(self, runs: list[Run], tables: Tables, judged: Tables | None, every: int = 0, like: Stack | None = None) -> None:
         self.runs, self.options = runs, runs[0].options
         stackable = runs[0].fusion.capabilities().stackable
         self.heads = [build(run) for run in runs]
@@ -71,12 +72,8 @@ class Stack:
         self.balancer = (
             Balancer(balance, self.heads[0], self.tables.modalities, seeds, stackable=stackable) if balance is not None else None
         )
-        if like is None and stackable and len(runs) > 1 and worth_recording(self.full_steps()):
+        if like is None and stackable and len(runs) > 1 and worth_recording(runs[0].full_steps, every):
             self._record()
-
-    def full_steps(self) -> int:
-        """Return how many steps with a whole batch there will be."""
-        return (self.options.epochs or EPOCHS) * (len(self.runs[0].train) // self.options.batch_size)
 
     def train(self, stop: Event) -> None:
         """Train all epochs and give each run its head; return early, without heads, once `stop` is set."""

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from gtimm.core.training.stacking import Stacked, Tensors
 
 WORTH_RECORDING, FIRST_TIME = 300, 1000
-"""Steps from which recording pays; it takes some 50 ms, and a second more to load PyTorch's compiler where nothing has yet."""
+"""Steps from which recording pays: of one stack, some 50 ms; and of all in a process that has yet to load PyTorch's compiler, a second."""
 
 Outcome = tuple[Tensor, tuple[Tensor | None, ...]]
 """Losses (runs, n) and the gradients of each run's mean loss, in the order of the learnt weights; `None` where a weight has none."""
 
 
-def worth_recording(steps: int) -> bool:
-    """Return whether a step taken this many times should be recorded."""
-    return steps >= (WORTH_RECORDING if "torch._dynamo" in sys.modules else FIRST_TIME)
+def worth_recording(steps: int, every: int) -> bool:
+    """Return whether a step taken this many times should be recorded, where all stacks together take `every` steps."""
+    return steps >= WORTH_RECORDING and ("torch._dynamo" in sys.modules or every >= FIRST_TIME)
 
 
 @dataclass(frozen=True)

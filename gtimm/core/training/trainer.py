@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from gtimm.core.training.schedule import train_group
 from gtimm.core.training.search import candidates, settle
 from gtimm.core.training.splits import Split, Tables
+from gtimm.core.training.stacks import EPOCHS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,6 +112,11 @@ class Run:
         """Learning rate and weight decay."""
         return cast("float", self.options.lr), self.options.weight_decay
 
+    @property
+    def full_steps(self) -> int:
+        """How many steps with a whole batch there will be."""
+        return (self.options.epochs or EPOCHS) * (len(self.train) // self.options.batch_size)
+
     def signature(self) -> tuple[object, ...]:
         """Runs with one signature train as one problem."""
         val = len(self.val) if self.val is not None else -1
@@ -133,11 +139,12 @@ def train(runs: Sequence[Run]) -> None:
     for position, run in enumerate(one for each in tried for one in each):
         alone = () if run.fusion.capabilities().stackable else (position,)
         groups.setdefault(run.signature() + alone, []).append(run)
+    every = sum(group[0].full_steps for group in groups.values())
     for group in groups.values():
         group.sort(key=lambda run: run.rates)
         tables = Tables([run.train for run in group])
         judged = Tables([run.val for run in group if run.val is not None]) if group[0].val is not None else None
-        train_group(group, tables, judged)
+        train_group(group, tables, judged, every)
     for run, trained in zip(runs, tried, strict=True):
         if trained[0] is not run:
             settle(run, trained)

@@ -185,6 +185,6 @@ def test_a_record_that_differs_or_fails_is_not_used(fusion: Fusion, always: list
 
 def test_recording_waits_for_enough_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(steps.sys.modules, "torch._dynamo", None)
-    assert [steps.worth_recording(n) for n in (299, 300)] == [False, True]
+    assert [steps.worth_recording(n, n) for n in (299, 300)] == [False, True]
     monkeypatch.delitem(steps.sys.modules, "torch._dynamo")
-    assert [steps.worth_recording(n) for n in (999, 1000)] == [False, True]
+    assert [steps.worth_recording(n, every) for n, every in ((300, 999), (300, 1000), (299, 1000))] == [False, True, False]
