@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     I64 = NDArray[np.int64]
 
-CHUNK_BYTES = 1 << 28  # of similarities at a time
-PAIR_BYTES = 32  # what one row and one neighbour take while they are compared
+CHUNK_BYTES = 1 << 26  # of similarities at a time
+PAIR_BYTES = 21  # what one row and one neighbour take while they are compared
 STEPS = 1_000_000  # similarities are compared to six digits; rounding differs by batch below that
 
 
@@ -185,25 +185,30 @@ def nearest(rows: _Side, bank: _Side, k: int, limit: int = CHUNK_BYTES) -> tuple
     Returns:
         (rows, k) positions in the bank, -1 where fewer share a modality with the row; and (rows, k) similarities in -1..1.
     """
-    import torch
-
-    size, step = len(bank.there), max(1, limit // (PAIR_BYTES * len(bank.there)))
-    columns = [torch.from_numpy(values).T for values in bank.values]
-    there = torch.from_numpy(bank.there).T
-    last = size - 1 - torch.arange(size)
-    never = torch.iinfo(torch.int64).min
+    size = len(bank.there)
+    step = max(1, min(len(rows.there), limit // (PAIR_BYTES * size)))
+    last, never = size - 1 - np.arange(size), np.iinfo(np.int64).min
     found, similarity = np.full((len(rows.there), k), -1, np.int64), np.zeros((len(rows.there), k), np.float32)
+    floats, whole = np.empty((3, step, size), np.float32), np.empty((step, size), np.int64)  # the same memory for every part
     for begin in range(0, len(rows.there), step):
-        part = slice(begin, begin + step)
-        shared = torch.from_numpy(rows.there[part]) @ there
-        total = torch.zeros_like(shared)
-        for values, column in zip(rows.values, columns, strict=True):
-            total += torch.from_numpy(values[part]) @ column
-        steps = (total / shared.clamp(min=1) * STEPS).round().to(torch.int64)
-        order = torch.where(shared > 0, steps * size + last, never).topk(k, dim=1).values  # one integer orders by both
-        good = (order != never).numpy()
-        found[part] = np.where(good, (size - 1 - order.remainder(size)).numpy(), -1)
-        similarity[part] = np.where(good, torch.div(order, size, rounding_mode="floor").numpy() / STEPS, 0)
+        part = slice(begin, min(begin + step, len(rows.there)))
+        (shared, total, one), order = floats[:, : part.stop - begin], whole[: part.stop - begin]
+        np.matmul(rows.there[part], bank.there.T, out=shared)
+        total[:] = 0
+        for values, kept in zip(rows.values, bank.values, strict=True):
+            total += np.matmul(values[part], kept.T, out=one)
+        nothing = shared <= 0
+        total /= np.maximum(shared, 1, out=shared)
+        total *= STEPS
+        order[:] = np.rint(total, out=total)
+        order *= size
+        order += last  # one integer orders by both
+        order[nothing] = never
+        order.partition(size - k, axis=1)
+        best = np.sort(order[:, size - k :], axis=1)[:, ::-1]
+        good = best != never
+        found[part] = np.where(good, size - 1 - best % size, -1)
+        similarity[part] = np.where(good, best // size / STEPS, 0)
     return found, similarity
 
 
