@@ -39,6 +39,7 @@ IMPUTERS: dict[str, Any] = {
     "class-mean": "class-mean",
     "hot-deck": "hot-deck",
     "retrieval": "retrieval",
+    "retrieval, generated": {"name": "retrieval", "bank": TINY},
     "regression": "regression",
     "generation": TINY,
 }
@@ -50,7 +51,7 @@ PAYLOADS = ("zero, payload", "hot-deck", "generation")
 AT_TEST = (0.0, 0.5, 0.7, 0.9)
 TRAINED = ((0.0, "zero"), (0.95, "zero"), (0.95, "hot-deck"), (0.95, "generation"))
 """What is missing in training, and what fills it there, where fills at test are compared."""
-FILLS_AT_TEST = ("zero", "mean", "retrieval", "regression")
+FILLS_AT_TEST = ("zero", "mean", "retrieval", "retrieval, generated", "regression")
 START, END = "<!-- strategies: written by benchmarks/strategies.py -->", "<!-- end of strategies -->"
 
 Cell = tuple[str, str, str, float, float]

@@ -29,9 +29,12 @@ KINDS = {"left": "vector", "right": "vector"}
 
 
 class ToyBackbone(Backbone):
-    """A vector is its own embedding, times `scale`; an image its mean colour, a sound and a text its digest, 4 numbers each."""
+    """A vector is its own embedding, times `scale`; an image its mean colour, a sound and a text its digest, 4 numbers each.
 
-    info: ClassVar[Info] = Info(kinds=("vector", "image", "audio", "text"))
+    Vectors and images are said to lie in one space.
+    """
+
+    info: ClassVar[Info] = Info(kinds=("vector", "image", "audio", "text"), one_space=("vector", "image"))
 
     dim: int = 4
     scale: float = 1.0

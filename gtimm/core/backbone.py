@@ -105,3 +105,17 @@ class Backbone(Plugin, ABC):
                 f"{type(self).__name__} cannot embed {kind!r}; it embeds {', '.join(self.info.kinds)}. "
                 "Choose another backbone, or one by modality: backbone={'image': 'imagebind', ...}."
             )
+
+
+def comparable(target: str, kinds: Mapping[str, str], backbones: Mapping[str, Backbone]) -> tuple[str, ...]:
+    """Return the modalities whose embeddings lie in one space with the target's: of the same backbone, both kinds in `info.one_space`.
+
+    Args:
+        target: a modality.
+        kinds: kind by modality.
+        backbones: by modality.
+    """
+    own = backbones[target]
+    if kinds[target] not in own.info.one_space:
+        return ()
+    return tuple(m for m, other in backbones.items() if m != target and other == own and kinds[m] in own.info.one_space)

@@ -94,6 +94,16 @@ def check_holes(pipe: Pipeline, data: MultimodalDataset, imputers: ByModality[Im
             refuse_holes(m, int((~data.present(m)).sum()))
 
 
+def check_imputers(pipe: Pipeline, data: MultimodalDataset) -> None:
+    """Raise what the imputers that will be asked have against the training data (`Imputer.check`)."""
+    filler = pipe.filler()
+    for m in pipe.kinds:
+        asked = [pipe.eval_imputers.get(m), None if data.present(m).all() else pipe.imputers.get(m)]
+        for imputer in asked:
+            if imputer is not None:
+                filler.check(imputer, data, m)
+
+
 def check_training(pipe: Pipeline) -> None:
     """Raise what training would refuse of the options and the form of the labels.
 

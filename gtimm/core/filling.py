@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from gtimm.core.training.splits import Source, Split
 from gtimm.core.view import DatasetView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -65,8 +66,20 @@ class Filler:
         return {m: Finisher.of(self.backbones[m], kind, self.workspace) for m, kind in kinds.items()}
 
     def fit(self, imputer: Imputer, data: MultimodalDataset, modality: str) -> State:
-        """Fit an imputer on training data."""
-        return imputer.fit(self._view(data, imputer, "train"), modality)
+        """Fit an imputer on training data; what its source offers is made and embedded when it asks for it."""
+        source = imputer.source()
+        items = None if source is None else partial(self.items, source, data)
+        return imputer.fit(self._view(data, imputer, "train", items), modality)
+
+    def items(self, source: Imputer, data: MultimodalDataset, modality: str) -> NDArray[np.float32]:
+        """Return (items, size) features of all that an imputer offers for training data, made first where they are not there yet."""
+        pool = source.pool(self._view(data, source, "train"), modality, self.fit(source, data, modality))
+        _, index = self.workspace.column(data, modality, self.backbones[modality], self.depth)
+        return self._features(pool, np.unique(pool.members), source, data, modality, index)
+
+    def check(self, imputer: Imputer, data: MultimodalDataset, modality: str) -> None:
+        """Raise what an imputer has against filling a modality of training data."""
+        imputer.check(self._view(data, imputer, "train"), modality)
 
     def split(
         self,
@@ -109,9 +122,15 @@ class Filler:
             return torch.from_numpy(self._nothing(modality, data.kind(modality)))
         return torch.from_numpy(self._features(pool, np.zeros(1, np.int64), imputer, data, modality, np.zeros(0, np.int64)))[0]
 
-    def _view(self, data: MultimodalDataset, imputer: Imputer, role: Literal["train", "eval"]) -> DatasetView:
+    def _view(
+        self,
+        data: MultimodalDataset,
+        imputer: Imputer,
+        role: Literal["train", "eval"],
+        items: Callable[[str], NDArray[np.float32]] | None = None,
+    ) -> DatasetView:
         visible = role == "train" and imputer.needs_label()
-        return DatasetView(data, self.workspace, self.backbones, self.depth, visible)
+        return DatasetView(data, self.workspace, self.backbones, self.depth, visible, items)
 
     def _realise(
         self, pool: Pool, imputer: Imputer, data: MultimodalDataset, modality: str, index: NDArray[np.int64], role: str

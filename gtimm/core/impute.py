@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,8 +77,9 @@ def impute(
     if generate not in (True, False, "ask"):
         raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
     strategy: Imputer = registry("imputers").create(imputer)
-    if strategy.needs_label() and data.labels is None:
-        raise DataError(f"{type(strategy).__name__} fills by label, and {data.name!r} has no labels. Use another imputer.")
+    for one in (strategy, strategy.source()):
+        if one is not None and one.needs_label() and data.labels is None:
+            raise DataError(f"{type(one).__name__} fills by label, and {data.name!r} has no labels. Use another imputer.")
     sealed = data.with_missing(missing, seed) if missing is not None else data
     targets = [m for m in data.modalities if not sealed.present(m).all()] if target is None else [target]
     kinds = strategy.info.kinds
@@ -90,8 +92,10 @@ def impute(
             )
     encoder: Backbone | None = None if backbone is None else registry("backbones").create(backbone)
     workspace = open_workspace(store, device)
-    view = _View(sealed, workspace, encoder, strategy)
     work = _Work(sealed, workspace, encoder, registry("engines").create(engine), generate)
+    view = _View(sealed, workspace, encoder, strategy, work.items_of(strategy.source()))
+    for modality in targets:
+        strategy.check(view, modality)
     return Filled(sealed, {m: work.fill(strategy, view, m) for m in targets}, seed)
 
 
@@ -238,6 +242,15 @@ class _Work:
         indices = replace(pool, items=Payloads(range(len(pool.items) + 1)))
         return Fill(indices.with_default(bare, len(pool.items)), items, own)
 
+    def items_of(self, source: Imputer | None) -> Callable[[str], NDArray[np.float32]] | None:
+        """Return what gives a modality's embeddings of all that an imputer offers; `None` without an imputer or a backbone."""
+        if source is None or self.backbone is None:
+            return None
+        from gtimm.core.filling import Filler
+
+        backbones = dict.fromkeys(self.data.modalities, self.backbone)
+        return partial(Filler(self.workspace, backbones, "pooled", self.engine, self.allow, True).items, source, self.data)
+
     def _items(self, pool: Pool, used: NDArray[np.int64], imputer: Imputer, modality: str) -> list[Any]:
         items, name = pool.items, type(imputer).__name__
         if isinstance(items, Payloads):
@@ -277,9 +290,16 @@ class _Work:
 class _View(DatasetView):
     """The view of a data set that may have no backbone: its features then say what to pass."""
 
-    def __init__(self, data: MultimodalDataset, workspace: Workspace, backbone: Backbone | None, imputer: Imputer) -> None:
+    def __init__(
+        self,
+        data: MultimodalDataset,
+        workspace: Workspace,
+        backbone: Backbone | None,
+        imputer: Imputer,
+        items: Callable[[str], NDArray[np.float32]] | None = None,
+    ) -> None:
         backbones = {} if backbone is None else dict.fromkeys(data.modalities, backbone)
-        super().__init__(data, workspace, backbones, "pooled", imputer.needs_label())
+        super().__init__(data, workspace, backbones, "pooled", imputer.needs_label(), items)
         self.modalities = data.modalities
         self._imputer = type(imputer).__name__
 
@@ -292,6 +312,11 @@ class _View(DatasetView):
         """Return the length of an embedding, without computing one."""
         self._needs_backbone()
         return super().dim(modality)
+
+    def comparable(self, modality: str) -> tuple[str, ...]:
+        """Return the other modalities whose embeddings lie in one space with this one's."""
+        self._needs_backbone()
+        return super().comparable(modality)
 
     def _needs_backbone(self) -> None:
         if not self._backbones:

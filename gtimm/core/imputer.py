@@ -53,6 +53,14 @@ class View(Protocol):
         """Return the length of an embedding, without computing one."""
         ...
 
+    def comparable(self, modality: str) -> tuple[str, ...]:
+        """Return the other modalities whose embeddings lie in one space with this one's (`backbone.comparable`)."""
+        ...
+
+    def items(self, modality: str) -> NDArray[np.float32]:
+        """Return (items, dim) embeddings of all that the imputer's `source` offers for a modality; in `fit` only."""
+        ...
+
 
 class Imputer(Plugin, ABC):
     """A way to fill a missing modality. Write `pool`, and `fit` where something is learned from training data.
@@ -69,9 +77,23 @@ class Imputer(Plugin, ABC):
         """Learn from the training view; what is returned is saved with the model and handed to `pool`."""
         return {}
 
+    def check(self, train: View, target: str) -> None:
+        """Raise what speaks against filling this modality of such data, before anything is embedded or made; by default nothing."""
+
+    def source(self) -> Imputer | None:
+        """Return another imputer whose items this one picks from: `fit` finds their embeddings in `View.items`; by default none.
+
+        Its items are made, embedded and planned as its own; it may go by the labels of training.
+        """
+        return None
+
     def needs_label(self) -> bool:
         """Return whether labels are read, with these options: such an imputer is refused on evaluation data."""
         return self.info.needs_label
+
+    def holds_training_data(self) -> bool:
+        """Return whether what `fit` returns holds rows of the training data, with these options."""
+        return self.info.stores_training_data
 
     def serves(self) -> tuple[Depth, ...]:
         """Return the feature depths that this imputer's items can have, with these options."""

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from gtimm.core.by_modality import ByModality
-from gtimm.core.checks import check_form, check_holes, check_strategies, check_training, chosen, hides, warn_of_absent
+from gtimm.core.checks import (
+    check_form,
+    check_holes,
+    check_imputers,
+    check_strategies,
+    check_training,
+    chosen,
+    hides,
+    warn_of_absent,
+)
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
 from gtimm.core.missing import Missing
@@ -247,6 +256,7 @@ class Pipeline:
         self.fusion.check(modalities)
         self.workspace  # noqa: B018 - refuses a device that is not there
         check_holes(self, data, self.imputers)
+        check_imputers(self, data)
         check_training(self)
         return data
 

@@ -25,7 +25,9 @@ class Info:
         kinds: kinds of modality that the strategy handles; `()` means any.
         items: imputers only: what its pool holds.
         needs_label: imputers only: reads labels, so it is refused on evaluation data; `Imputer.needs_label` answers for its options.
-        stores_training_data: imputers only: what `fit` returns holds rows of the training data; a saved model says so.
+        stores_training_data: imputers only: what `fit` returns holds rows of the training data, and a saved model says so;
+            `Imputer.holds_training_data` answers for its options.
+        one_space: backbones only: kinds whose pooled embeddings lie in one space, so that an image can be compared with a sound.
         depths: backbones: feature depths it can produce. Imputers and fusions: depths they can serve.
         stackable: fusions only: the head is pure, so many runs can train as one.
         accepts_absent: fusions only: works with modalities that nothing fills.
@@ -37,6 +39,7 @@ class Info:
     items: ItemType | None = None
     needs_label: bool = False
     stores_training_data: bool = False
+    one_space: tuple[Kind, ...] = ()
     depths: tuple[Depth, ...] = ("pooled",)
     stackable: bool = True
     accepts_absent: bool = False

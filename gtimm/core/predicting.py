@@ -50,11 +50,14 @@ class Predictions:
     empty: NDArray[np.bool_]
 
     @classmethod
-    def together(cls, parts: list[Predictions]) -> Predictions:
-        """Return the rows of all parts."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("probabilities", "uncertainty", "empty")))
+    def blank(cls, rows: int, classes: int) -> Predictions:
+        """Return predictions to be filled in, part by part."""
+        return cls(np.empty((rows, classes), np.float32), np.empty(rows, np.float32), np.empty(rows, np.bool_))
+
+    def put(self, begin: int, part: Predictions) -> None:
+        """Take in the predictions of the rows from `begin` on."""
+        rows = slice(begin, begin + len(part.empty))
+        self.probabilities[rows], self.uncertainty[rows], self.empty[rows] = part.probabilities, part.uncertainty, part.empty
 
 
 @dataclass(frozen=True)
@@ -143,17 +146,17 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
     predictor, filler = pipeline.predictor(), pipeline.filler()
     judges = {m: pipeline.eval_imputers.get(m) for m in pipeline.kinds}
     whole = any(isinstance(judge, Generator) and not data.present(m).all() for m, judge in judges.items())
-    parts: list[Predictions] = []
-    most = 0
+    found, begin, most = Predictions.blank(len(data), len(predictor.prior)), 0, 0
     for part in [data] if whole or len(data) <= ROWS else _cut(data):
         try:
             split = filler.split(part, judges, pipeline._states, "eval")
         except GtimmError as error:
-            raise type(error)(_renumbered(str(error), ROWS * len(parts))) from error
+            raise type(error)(_renumbered(str(error), begin)) from error
         most = max(most, most_candidates(split))
-        parts.append(predictor.predict(split))
+        found.put(begin, predictor.predict(split))
+        begin += len(part)
     warn_of_few(most, predictor.draws)
-    return Predictions.together(parts)
+    return found
 
 
 def _cut(data: MultimodalDataset) -> Iterator[MultimodalDataset]:

@@ -87,7 +87,7 @@ def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     for modality, state in pipeline._states.items():
         imputer = pipeline.eval_imputers.get(modality)
         rows, strategy = max((len(array) for array in state.values()), default=0), type(imputer).__name__
-        if imputer is None or not imputer.info.stores_training_data or not rows:
+        if imputer is None or not imputer.holds_training_data() or not rows:
             continue
         held[modality] = {"strategy": strategy, "rows": rows, "what": "embeddings of training rows"}
     if held:

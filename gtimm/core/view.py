@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gtimm.core.backbone import comparable
+from gtimm.core.errors import PluginError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -27,12 +30,20 @@ class DatasetView:
         backbones: by modality.
         depth: of the features.
         labels: whether labels may be seen.
+        items: what answers `items`, for an imputer that is fitted.
     """
 
     def __init__(
-        self, data: MultimodalDataset, workspace: Workspace, backbones: Mapping[str, Backbone], depth: Depth, labels: bool
+        self,
+        data: MultimodalDataset,
+        workspace: Workspace,
+        backbones: Mapping[str, Backbone],
+        depth: Depth,
+        labels: bool,
+        items: Callable[[str], NDArray[np.float32]] | None = None,
     ) -> None:
         self._data, self._workspace, self._backbones, self._depth = data, workspace, backbones, depth
+        self._items = items
         self.rows = len(data)
         self.modalities = tuple(backbones)
         self.classes = data.classes
@@ -62,3 +73,17 @@ class DatasetView:
     def dim(self, modality: str) -> int:
         """Return the length of an embedding, without computing one."""
         return self._backbones[modality].size(self.kind(modality), self._depth)
+
+    def comparable(self, modality: str) -> tuple[str, ...]:
+        """Return the other modalities whose embeddings lie in one space with this one's."""
+        return comparable(modality, {m: self.kind(m) for m in self._backbones}, self._backbones)
+
+    def items(self, modality: str) -> NDArray[np.float32]:
+        """Return (items, dim) embeddings of what the imputer's source offers, made first where it is not there yet.
+
+        Raises:
+            PluginError: the imputer names no source, or is not being fitted.
+        """
+        if self._items is None:
+            raise PluginError("View.items is for `fit` of an imputer that names a `source`; keep what `pool` needs in the state.")
+        return self._items(modality)

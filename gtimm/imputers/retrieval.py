@@ -1,18 +1,19 @@
-"""Retrieval: the embeddings of the training rows that are most alike in what a row has."""
+"""Retrieval: the embeddings of the training rows, or of the items of a bank, that are most alike to what a row has."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from gtimm.core.errors import ConfigError
+from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.imputer import Imputer
 from gtimm.core.options import FeatureDtype
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
+from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     I64 = NDArray[np.int64]
 
-CHUNK_BYTES = 1 << 28  # of similarities at a time
-PAIR_BYTES = 32  # what one row and one neighbour take while they are compared
+CHUNK_BYTES = 1 << 26  # of similarities at a time
+PAIR_BYTES = 21  # what one row and one neighbour take while they are compared
 STEPS = 1_000_000  # similarities are compared to six digits; rounding differs by batch below that
 
 
@@ -34,14 +35,22 @@ class Retrieval(Imputer):
     Neighbours are training rows that have the target. Alike is the cosine similarity, the mean over the modalities that the row
     and the neighbour both have; of equals (to six digits) the earlier training row comes first. A row that shares nothing with any
     neighbour gets the training mean: with nothing known, every neighbour is as good as any other. Without any training row that
-    has the target there is no candidate (filled as by `zero`).
+    has the target there is no candidate (filled as by `zero`). A model saved with it holds training embeddings, from which training
+    data may be guessed.
 
-    A model saved with it holds training embeddings, from which training data may be guessed.
+    With `bank` the neighbours are generated items instead, also where no training row has the target. An item has nothing but
+    the target: alike is the cosine similarity of its embedding to those of the row's other modalities, which takes a backbone that
+    binds kinds in one space (`info.one_space`), such as ImageBind (a sound to images) or CLIP (a text to images); others are refused. No
+    label is compared, only the items are planned by the classes of training. A saved model then holds the items' embeddings, not
+    those of training rows, and needs no bank. (Items that started from real ones, as with `init="real"`, may still resemble them.)
 
     Attributes:
         k: neighbours, the nearest first: training draws one of them, evaluation takes the nearest (or the first `draws`).
         average: one candidate instead, the mean of the k weighted by their similarity (those below zero count nothing).
         dtype: of the kept embeddings; `"float16"` halves the space and rounds to 3 digits.
+        bank: an imputer that makes or reads items, as a name or `{"name": ..., **options}`: a generator, such as
+            `{"name": "stable-diffusion", "per_class": 20}`, or a folder, `{"name": "bank", "folder": "pictures/"}`. `None` takes
+            training rows.
     """
 
     info: ClassVar[Info] = Info(items="feature", stores_training_data=True)
@@ -49,17 +58,61 @@ class Retrieval(Imputer):
     k: int = Field(default=5, ge=1)
     average: bool = False
     dtype: FeatureDtype = "float32"
+    bank: str | dict[str, Any] | None = None
+
+    @field_validator("bank")
+    @classmethod
+    def _known_bank(cls, bank: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+        made_by = None if bank is None else registry("imputers").create(bank)
+        if made_by is not None and made_by.info.items not in ("payload", "request"):
+            raise ValueError(
+                "a bank is a generator or a folder of items, {'name': 'bank', 'folder': ...}; leave it out for training rows"
+            )
+        return bank
+
+    def source(self) -> Imputer | None:
+        """Return what makes or reads the bank's items."""
+        return None if self.bank is None else cast("Imputer", registry("imputers").create(self.bank))
+
+    def holds_training_data(self) -> bool:
+        """Return whether the neighbours are training rows."""
+        return self.bank is None
+
+    def check(self, train: View, target: str) -> None:
+        """Raise what speaks against a bank for this modality.
+
+        Raises:
+            IncompatibleError: its items are of another kind, or no other modality is embedded in one space with the target.
+        """
+        source = self.source()
+        if source is None:
+            return
+        name, kind = type(source).__name__, train.kind(target)
+        if source.info.kinds and kind not in source.info.kinds:
+            raise IncompatibleError(
+                f"Retrieval from a bank of {name} fills {', '.join(source.info.kinds)}, but {target!r} ({kind}) may have holes too. Give "
+                f"imputers by modality, such as {{..., {target!r}: 'zero'}}."
+            )
+        if not train.comparable(target):
+            others = ", ".join(f"{m!r} ({train.kind(m)})" for m in _others(train, target)) or "nothing else"
+            raise IncompatibleError(
+                f"Retrieval from a bank compares items of {target!r} ({kind}) with what else a row has: {others}. No backbone here "
+                "puts them in one space. Use one that does for all of them, such as 'imagebind' (image, audio, text) or 'clip' "
+                "(image, text), or leave bank out: training rows are compared by what both have."
+            )
 
     def fit(self, train: View, target: str) -> State:
-        """Keep the rows that have the target.
+        """Keep the rows that have the target, or the items of the bank.
 
         Returns:
-            `target` (neighbours, dim); for each other modality m `features/m` (neighbours, dim of m), zeros where absent, and
-            `present/m` (neighbours,).
+            `target` (neighbours, dim); of training rows for each other modality m `features/m` (neighbours, dim of m), zeros where
+            absent, and `present/m` (neighbours,).
 
         Raises:
             ConfigError: values too large for `dtype`.
         """
+        if self.bank is not None:
+            return {"target": self._kept(train.items(target), target)}
         rows = np.flatnonzero(train.present(target))
         state: State = {"target": self._kept(train.features(target)[rows], target)}
         for m in _others(train, target):
@@ -70,26 +123,30 @@ class Retrieval(Imputer):
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return the neighbours of each row that lacks the target, or their mean; other rows have no candidate."""
         holes = np.flatnonzero(~view.present(target))
-        bank = np.asarray(state["target"])
+        known = np.asarray(state["target"])
         none = np.full(view.rows, -1, np.int32)
-        if not len(holes) or not len(bank):
+        if not len(holes) or not len(known):
             return Pool(Features(np.zeros((0, view.dim(target)), np.float32)), none, np.zeros(1, np.int64), np.zeros(0, np.int64))
-        others = _others(view, target)
+        if self.bank is None:
+            others = _others(view, target)
+            columns = [(np.asarray(state[f"features/{m}"]), np.asarray(state[f"present/{m}"])) for m in others]
+        else:
+            others = list(view.comparable(target))
+            columns = [(known, np.ones(len(known), bool))] * len(others)
         rows = _Side.of([_column(view, m, holes) for m in others], len(holes))
-        kept = _Side.of([(np.asarray(state[f"features/{m}"]), np.asarray(state[f"present/{m}"])) for m in others], len(bank))
-        found, similarity = nearest(rows, kept, min(self.k, len(bank)))
+        found, similarity = nearest(rows, _Side.of(columns, len(known)), min(self.k, len(known)))
         group = none
         group[holes] = np.arange(len(holes))
         if self.average:
             members = np.arange(len(holes))
-            return Pool(Features(_averages(bank, found, similarity)), group, np.arange(len(holes) + 1), members)
+            return Pool(Features(_averages(known, found, similarity)), group, np.arange(len(holes) + 1), members)
         alone = found[:, 0] < 0
-        found[alone, 0] = len(bank)  # stands for the mean
+        found[alone, 0] = len(known)  # stands for the mean
         counts = (found >= 0).sum(1)
         used, members = np.unique(found[found >= 0], return_inverse=True)
-        items = bank[used[used < len(bank)]].astype(np.float32)
+        items = known[used[used < len(known)]].astype(np.float32)
         if alone.any():
-            items = np.concatenate([items, _mean(bank)[None]])
+            items = np.concatenate([items, _mean(known)[None]])
         return Pool(Features(items), group, np.concatenate([[0], np.cumsum(counts)]), members.astype(np.int64))
 
     def _kept(self, values: F32, modality: str) -> NDArray[np.floating]:
@@ -128,25 +185,30 @@ def nearest(rows: _Side, bank: _Side, k: int, limit: int = CHUNK_BYTES) -> tuple
     Returns:
         (rows, k) positions in the bank, -1 where fewer share a modality with the row; and (rows, k) similarities in -1..1.
     """
-    import torch
-
-    size, step = len(bank.there), max(1, limit // (PAIR_BYTES * len(bank.there)))
-    columns = [torch.from_numpy(values).T for values in bank.values]
-    there = torch.from_numpy(bank.there).T
-    last = size - 1 - torch.arange(size)
-    never = torch.iinfo(torch.int64).min
+    size = len(bank.there)
+    step = max(1, min(len(rows.there), limit // (PAIR_BYTES * size)))
+    last, never = size - 1 - np.arange(size), np.iinfo(np.int64).min
     found, similarity = np.full((len(rows.there), k), -1, np.int64), np.zeros((len(rows.there), k), np.float32)
+    floats, whole = np.empty((3, step, size), np.float32), np.empty((step, size), np.int64)  # the same memory for every part
     for begin in range(0, len(rows.there), step):
-        part = slice(begin, begin + step)
-        shared = torch.from_numpy(rows.there[part]) @ there
-        total = torch.zeros_like(shared)
-        for values, column in zip(rows.values, columns, strict=True):
-            total += torch.from_numpy(values[part]) @ column
-        steps = (total / shared.clamp(min=1) * STEPS).round().to(torch.int64)
-        order = torch.where(shared > 0, steps * size + last, never).topk(k, dim=1).values  # one integer orders by both
-        good = (order != never).numpy()
-        found[part] = np.where(good, (size - 1 - order.remainder(size)).numpy(), -1)
-        similarity[part] = np.where(good, torch.div(order, size, rounding_mode="floor").numpy() / STEPS, 0)
+        part = slice(begin, min(begin + step, len(rows.there)))
+        (shared, total, one), order = floats[:, : part.stop - begin], whole[: part.stop - begin]
+        np.matmul(rows.there[part], bank.there.T, out=shared)
+        total[:] = 0
+        for values, kept in zip(rows.values, bank.values, strict=True):
+            total += np.matmul(values[part], kept.T, out=one)
+        nothing = shared <= 0
+        total /= np.maximum(shared, 1, out=shared)
+        total *= STEPS
+        order[:] = np.rint(total, out=total)
+        order *= size
+        order += last  # one integer orders by both
+        order[nothing] = never
+        order.partition(size - k, axis=1)
+        best = np.sort(order[:, size - k :], axis=1)[:, ::-1]
+        good = best != never
+        found[part] = np.where(good, size - 1 - best % size, -1)
+        similarity[part] = np.where(good, best // size / STEPS, 0)
     return found, similarity
 
 

@@ -43,6 +43,7 @@ class Clip(Backbone):
 
     info: ClassVar[Info] = Info(
         kinds=("image", "text", "video"),
+        one_space=("image", "text", "video"),
         depths=("pooled", "last_block"),
         weights_licence="MIT (openai, laion, datacomp); others differ",
     )

@@ -43,7 +43,10 @@ class ImageBind(Backbone):
     """
 
     info: ClassVar[Info] = Info(
-        kinds=("image", "audio", "text", "video"), depths=("pooled", "last_block"), weights_licence="CC-BY-NC-SA-4.0"
+        kinds=("image", "audio", "text", "video"),
+        one_space=("image", "audio", "text", "video"),
+        depths=("pooled", "last_block"),
+        weights_licence="CC-BY-NC-SA-4.0",
     )
 
     weights: Path | None = None

@@ -24,7 +24,10 @@ class ImageBindTiny(ImageBind):
     """
 
     info: ClassVar[Info] = Info(
-        kinds=("image", "audio", "text", "video"), depths=("pooled", "last_block"), weights_licence="Apache-2.0"
+        kinds=("image", "audio", "text", "video"),
+        one_space=("image", "audio", "text", "video"),
+        depths=("pooled", "last_block"),
+        weights_licence="Apache-2.0",
     )
 
     weights: Path | None = ASSET / "imagebind_tiny.safetensors"

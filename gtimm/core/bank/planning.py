@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gtimm.core.config import RunConfig
     from gtimm.core.dataset import MultimodalDataset, Splits
     from gtimm.core.engine import Engine
-    from gtimm.core.pool import Request
+    from gtimm.core.pool import Pool, Request
 
 Shard = tuple[int, int]
 
@@ -190,7 +190,8 @@ def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
         ConfigError: no imputer generates, or no row lacks what one fills.
     """
     pipes = [Pipeline.from_config(config.pipeline_options(), **{**options, "seed": seed}) for seed in config.seed_list]
-    if not any(isinstance(one, Generator) for one in [*pipes[0].imputers, *pipes[0].eval_imputers]):
+    strategies = [*pipes[0].imputers, *pipes[0].eval_imputers]
+    if not any(isinstance(one, Generator) for strategy in strategies for one in (strategy, strategy.source())):
         plain = pipes[0].config()
         raise ConfigError(
             f"There is nothing to generate: pipeline.imputer is {plain['imputer']!r} and pipeline.eval_imputer is "
@@ -216,35 +217,50 @@ def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
 def _asked(
     config: RunConfig, data: Splits, pipes: Sequence[Pipeline]
 ) -> Iterator[tuple[Generator, str, Sequence[Request], list[int]]]:
-    """Yield a generator, the modality, its requests and those that some hole may take, in the order in which a run asks."""
+    """Yield a generator, the modality, its requests and those that some run uses, in the order in which a run asks."""
     missing, hidden = Missing.of(config.missing), Missing.of(config.evaluate.missing)
     trained = [pipe.check(data.train, data.val, missing) for pipe in pipes]
     tests = [data.test.with_missing(hidden, pipe.seed) for pipe in pipes]
     for pipe, test in zip(pipes, tests, strict=True):
         pipe.check_evaluation(test)
     for pipe, train in zip(pipes, trained, strict=True):
+        yield from _asked_by_sources(pipe, train)
         yield from _asked_of(pipe, train, train)
         yield from _asked_of(pipe, train, data.val)
     for pipe, train, test in zip(pipes, trained, tests, strict=True):
         yield from _asked_of(pipe, train, test)
 
 
+def _asked_by_sources(pipe: Pipeline, train: MultimodalDataset) -> Iterator[tuple[Generator, str, Sequence[Request], list[int]]]:
+    """Yield what imputers pick from while they are fitted: all items of their sources."""
+    for modality in pipe.kinds:
+        fitted = [None if train.present(modality).all() else pipe.imputers.get(modality), pipe.eval_imputers.get(modality)]
+        for source in [None if imputer is None else imputer.source() for imputer in fitted]:
+            if isinstance(source, Generator):
+                pool = _pool(pipe, source, train, train, modality)
+                if isinstance(pool.items, Requests):
+                    yield source, modality, pool.items.values, np.unique(pool.members).tolist()
+
+
 def _asked_of(
     pipe: Pipeline, train: MultimodalDataset, data: MultimodalDataset
 ) -> Iterator[tuple[Generator, str, Sequence[Request], list[int]]]:
-    backbones = {m: pipe.backbones.require(m) for m in pipe.kinds}
     strategies = pipe.imputers if data is train else pipe.eval_imputers
     for modality in pipe.kinds:
         generator = strategies.get(modality)
         holes = np.flatnonzero(~data.present(modality))
         if not isinstance(generator, Generator) or not len(holes):
             continue
-        labels = generator.needs_label()
-        state = generator.fit(DatasetView(train, pipe.workspace, backbones, pipe.depth, labels), modality)
-        view = DatasetView(data, pipe.workspace, backbones, pipe.depth, labels and data is train)
-        pool = generator.pool(view, modality, state)
+        pool = _pool(pipe, generator, train, data, modality)
         if isinstance(pool.items, Requests) and len(used := pool.used(holes)):
             yield generator, modality, pool.items.values, used.tolist()
+
+
+def _pool(pipe: Pipeline, generator: Generator, train: MultimodalDataset, data: MultimodalDataset, modality: str) -> Pool:
+    """Return a generator's pool of a modality of some data, as a run has it."""
+    backbones, labels = {m: pipe.backbones.require(m) for m in pipe.kinds}, generator.needs_label()
+    state = generator.fit(DatasetView(train, pipe.workspace, backbones, pipe.depth, labels), modality)
+    return generator.pool(DatasetView(data, pipe.workspace, backbones, pipe.depth, labels and data is train), modality, state)
 
 
 def _add(job: Job, requests: Sequence[Request], used: list[int], fingerprint: str, known: dict[str, int]) -> None:
