@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, overload
 
 from gtimm.core.bank.files import FAILURES, LOG, REJECTED, REJECTIONS, Log, Record, encode, write_item
@@ -249,7 +250,7 @@ class Generation:
             advance = stack.enter_context(progress_bar(title, items, "items"))
             writer = stack.enter_context(ThreadPoolExecutor(max_workers=1))
             jobs: deque[Future[None]] = deque()
-            for index, result in self._engine.run(lambda: self._worker, claimed):
+            for index, result in self._engine.run(partial(_same, self._worker), claimed):
                 place = chosen[index]
                 advance(len(set(plan.batches[place])))
                 if not result.items:
@@ -320,6 +321,11 @@ class Generation:
         if self._judge is None:
             return [(None, None)] * len(contents)
         return self._judge.verdicts(plan, list(contents), list(contents.values()))
+
+
+def _same(worker: Worker) -> Worker:
+    """Return the worker; an engine that is elsewhere gets a copy, not the whole of this run."""
+    return worker
 
 
 def _confirmed(plan: Plan, seconds: float) -> bool:
