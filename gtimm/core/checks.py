@@ -11,6 +11,8 @@ from gtimm.core.errors import DataError, IncompatibleError, LabelLeakError
 from gtimm.core.missing import refuse_holes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gtimm.core.by_modality import ByModality
     from gtimm.core.dataset import MultimodalDataset
     from gtimm.core.fusion import Fusion
@@ -142,6 +144,17 @@ def check_form(pipe: Pipeline, data: MultimodalDataset) -> None:
     if data.labels is not None and data.classes != pipe.classes:
         raise DataError(
             f"The classes of {data.name!r} differ from those of training. Pass classes= when making it, in the order of training."
+        )
+
+
+def warn_of_nothing(data: MultimodalDataset, modalities: Collection[str]) -> None:
+    """Warn of training rows that have none of these modalities, all of them: fills alone are learnt from."""
+    if not any(data.present(m).any() for m in modalities):
+        warnings.warn(
+            f"No training row of {data.name!r} has any of {', '.join(map(repr, modalities))}: a model learns from what fills them alone. "
+            "Where that is meant, say so by unseen=.",
+            RuntimeWarning,
+            stacklevel=3,
         )
 
 

@@ -20,6 +20,7 @@ from gtimm.core.checks import (
     chosen,
     hides,
     warn_of_absent,
+    warn_of_nothing,
 )
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
@@ -253,6 +254,8 @@ class Pipeline:
                 )
             data = data.subset(complete)
         warn_of_absent(data)
+        if not self.unseen:
+            warn_of_nothing(data, modalities)
         self.fusion.check(modalities)
         self.workspace  # noqa: B018 - refuses a device that is not there
         check_holes(self, data, self.imputers)

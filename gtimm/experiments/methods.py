@@ -27,7 +27,7 @@ class Method:
         complete_data: trains on data without simulated missingness (an upper reference).
         unseen: no real item of the target modality is used, only what fills (zero-shot).
         imputer: what fills training gaps; `"generator"` stands for the generator at hand.
-        eval_imputer: what fills gaps at test.
+        eval_imputer: what fills the target's gaps at test; those of other modalities are filled by `zero`.
         fusion: how embeddings become a prediction.
         dropout: modality dropout, at the rate of the test missing ratio.
     """
@@ -70,7 +70,10 @@ class Method:
         if self.generates and generator is None:
             raise ConfigError(f"Method {self.name!r} needs a generator; give one, such as 'stable-diffusion'.")
         imputer: Any = generator if self.generates else self.imputer
-        options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": self.eval_imputer}
+        judge: Any = self.eval_imputer
+        if judge != "zero":  # the other modalities are of other kinds, perhaps without an empty payload
+            judge = {m: judge if m == target else "zero" for m in modalities}
+        options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": judge}
         if not (self.target and self.others):
             chosen = [m for m in modalities if (m == target) == self.target]
             if not chosen:

@@ -2,163 +2,35 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from toys import picture
+from promises import (
+    BY_LABEL,
+    CLASSES,
+    FUSIONS,
+    GENERATOR,
+    IMPUTERS,
+    KINDS,
+    NEED_ALL,
+    imputer_of,
+    judge_of,
+    keeps_its_promises,
+    pipeline,
+    rows,
+    without,
+)
 
 import gtimm
 from gtimm import GtimmError, MultimodalDataset, Pipeline, load_dataset, preset
 from gtimm.core.errors import IncompatibleError, LabelLeakError
-from gtimm.core.pool import Request
 from gtimm.core.registry import registry
-from gtimm.experiments.methods import METHODS
 
-KINDS = {"image": "image", "left": "vector", "right": "vector"}
-CLASSES = ("ant", "bee", "cow")
-FAST = {"epochs": 2, "lr": 0.05, "batch_size": 8}
-GENERATOR = {"name": "toy-generator", "per_class": 2}
-IMPUTERS: dict[str, Any] = {
-    "zero": "zero",
-    "zero-payload": {"image": {"name": "zero", "level": "payload"}, "left": "zero", "right": "mean"},
-    "mean": "mean",
-    "class-mean": "class-mean",
-    "hot-deck": "hot-deck",
-    "retrieval": {"name": "retrieval", "k": 3},
-    "retrieval-average": {"name": "retrieval", "average": True, "dtype": "float16"},
-    "regression": {"name": "regression", "draws": 3},
-    "toy-generator": {"image": GENERATOR, "left": "hot-deck", "right": "regression"},
-    "bank": {"image": {"name": "bank", "folder": "bank"}, "left": "class-mean", "right": "zero"},
-    "retrieval-bank": {
-        "image": {"name": "retrieval", "bank": {"name": "bank", "folder": "bank"}},
-        "left": "mean",
-        "right": "zero",
-    },
-    "retrieval-generator": {"image": {"name": "retrieval", "bank": GENERATOR, "average": True}, "left": "mean", "right": "zero"},
-    "none": None,
-}
-OF_A_BANK = ("retrieval-bank", "retrieval-generator")
-BY_LABEL = ("class-mean", "hot-deck", "toy-generator", "bank")
-FUSIONS: dict[str, Any] = {
-    "late": "late",
-    "late-hidden": {"name": "late", "hidden": 5},
-    "score": "score",
-    "sum": {"name": "sum", "width": 4},
-    "mean": {"name": "mean", "width": 4},
-    "gated": {"name": "gated", "width": 4},
-    "attention": {"name": "attention", "width": 4, "heads": 2},
-    "dropout": {"name": "dropout", "rate": 0.3, "base": {"name": "gated", "width": 4, "gate": "sigmoid"}},
-    "dropout-late": {"name": "dropout", "rate": 0.3},
-}
-NEED_ALL = ("late", "late-hidden", "dropout-late")
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Rows that no candidate fills and classes without rows are warned of elsewhere; here they are on purpose."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module="gtimm|test_every_method")
-        warnings.filterwarnings("ignore", message="The saved model holds embeddings")
-        yield
-
-
-@pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures by class, made by somebody else; sets of classes are named as the labels of a table."""
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("bank")
-    for name in (*CLASSES, "ant, bee"):
-        (folder / name).mkdir()
-        for i in range(2):
-            Image.fromarray(picture(Request("image", name, i, 1.0))).save(folder / name / f"{i}.png")
-    return folder
-
-
-def imputer_of(name: str, count: int, bank: Path) -> Any:
-    """The strategy for the first `count` modalities."""
-    found = IMPUTERS[name]
-    if not isinstance(found, dict) or "name" in found:
-        return found
-    found = {m: one for m, one in found.items() if m in list(KINDS)[:count]}
-    if name == "bank":
-        found["image"] = {"name": "bank", "folder": str(bank)}
-    if name == "retrieval-bank":
-        found["image"] = {"name": "retrieval", "bank": {"name": "bank", "folder": str(bank)}}
-    return found
-
-
-def rows(
-    size: int = 30, count: int = 3, seed: int = 0, holes: float = 0.3, *, sets: bool = False, only: int | None = None
-) -> MultimodalDataset:
-    """Rows of any pattern, the first of which has nothing; the first modality tells the class, the others too, with noise.
-
-    Args:
-        size: number of rows.
-        count: number of modalities.
-        seed: of holes and noise.
-        holes: chance of a hole.
-        sets: label rows by sets of classes, one of them empty.
-        only: the class of all rows; by default they take turns.
-    """
-    random = np.random.default_rng(seed)
-    labels = np.arange(size) % 3 if only is None else np.full(size, only)
-    codes = np.random.default_rng(9).normal(size=(3, 2, 4))
-    parts: dict[str, list[Any]] = {m: [] for m in list(KINDS)[:count]}
-    for row, label in enumerate(labels.tolist()):
-        values = {"image": np.full((4, 4, 3), 80 * label + random.integers(0, 9), np.uint8)}
-        values |= {m: (codes[label, i] + 0.3 * random.normal(size=4)).astype(np.float32) for i, m in enumerate(("left", "right"))}
-        for m, part in parts.items():
-            part.append(None if row == 0 or random.random() < holes else values[m])
-    named: Any = [{0: ["ant"], 1: ["ant", "bee"], 2: []}[c] for c in labels.tolist()] if sets else labels
-    return MultimodalDataset.from_arrays(parts, named, classes=CLASSES, kinds=KINDS, name="toys")
-
-
-def without(data: MultimodalDataset, modality: str) -> MultimodalDataset:
-    """The same rows, of which none has a modality."""
-    parts = {m: [None if m == modality else data[r].get(m) for r in range(len(data))] for m in data.modalities}
-    labels = data.labels
-    return MultimodalDataset.from_arrays(parts, labels, classes=data.classes, kinds=KINDS, name="without")
-
-
-def pipeline(imputer: Any, fusion: str, **options: Any) -> Pipeline:
-    return Pipeline("toy", imputer, FUSIONS[fusion], **{"train": FAST, "device": "cpu", **options})
-
-
-def judge_of(name: str, imputer: Any) -> Any:
-    """What fills evaluation data beside an imputer: itself where it goes without labels."""
-    return "zero" if name in BY_LABEL else imputer
-
-
-def keeps_its_promises(pipe: Pipeline, train: MultimodalDataset, tests: list[MultimodalDataset], folder: Path) -> None:
-    """Train, score, predict any rows, one row and rows with nothing, save, load, and predict the same."""
-    pipe.fit(train, tests[0])
-    assert np.isfinite(pipe.history).all()
-    for test in tests:
-        scores = pipe.evaluate(test)
-        assert all(0 <= value <= 1 for value in scores.values()), scores
-    test = tests[0]
-    expected, frame = pipe.predict_proba(test), pipe.predict_frame(test)
-    assert expected.shape == (len(test), 3)
-    assert ((expected >= 0) & (expected <= 1)).all()
-    if not test.multilabel:
-        np.testing.assert_allclose(expected.sum(1), 1, atol=1e-5)
-    empty = ~np.logical_or.reduce([test.present(m) for m in pipe.kinds])
-    assert empty[0]
-    np.testing.assert_array_equal(frame["empty"], empty)
-    np.testing.assert_array_equal(expected[empty], np.tile(pipe.prior, (empty.sum(), 1)))
-    for row in (0, 1, len(test) - 1):
-        np.testing.assert_allclose(pipe.predict_proba(test.subset([row]))[0], expected[row], atol=1e-5)
-    pipe.save(folder)
-    again = Pipeline.load(folder, device="cpu")
-    assert again.config() == pipe.config()
-    np.testing.assert_array_equal(again.predict_proba(test), expected)
-    pd.testing.assert_frame_equal(again.predict_frame(test), frame)
+THREE = tuple(KINDS)[:3]
+pytestmark = pytest.mark.usefixtures("_quiet")
 
 
 @pytest.mark.parametrize("sets", [False, True], ids=["classes", "sets"])
@@ -175,18 +47,6 @@ def test_every_fill_goes_with_every_fusion(imputer: str, fusion: str, sets: bool
     keeps_its_promises(pipe, train, [test], tmp_path / "model")
 
 
-@pytest.mark.parametrize("imputer", IMPUTERS)
-@pytest.mark.parametrize("count", [1, 2])
-def test_every_fill_works_with_fewer_modalities(imputer: str, count: int, bank: Path, tmp_path: Path) -> None:
-    fills = imputer_of(imputer, count, bank)
-    pipe = pipeline(fills, "attention", eval_imputer=judge_of(imputer, fills))
-    if imputer in OF_A_BANK and count == 1:
-        with pytest.raises(IncompatibleError, match="compares items of 'image'"):
-            pipe.fit(rows(count=1))
-        return
-    keeps_its_promises(pipe, rows(count=count), [rows(12, count, seed=1)], tmp_path / "model")
-
-
 @pytest.mark.parametrize("sets", [False, True], ids=["classes", "sets"])
 @pytest.mark.parametrize("imputer", IMPUTERS)
 def test_every_fill_works_with_one_class_and_with_a_modality_that_nothing_has(
@@ -196,7 +56,7 @@ def test_every_fill_works_with_one_class_and_with_a_modality_that_nothing_has(
     made = {"eval_imputer": judge_of(imputer, fills)}
     alike, mixed = rows(20, sets=sets, only=0), rows(12, seed=1, sets=sets)
     keeps_its_promises(pipeline(fills, "gated", **made), alike, [mixed, alike], tmp_path / "alike")
-    for m in KINDS:
+    for m in THREE:
         pipe = pipeline(fills, "score", **made)
         keeps_its_promises(pipe, without(rows(sets=sets), m), [mixed, without(mixed, m)], tmp_path / m)
     keeps_its_promises(pipeline(fills, "sum", **made), rows(1, sets=sets), [mixed], tmp_path / "one")
@@ -211,26 +71,6 @@ def test_every_fusion_is_balanced(fusion: str, balance: str, tmp_path: Path) -> 
         pipe.fit(rows(sets=True))
     with pytest.raises(IncompatibleError, match="has only image"):
         pipe.fit(rows(count=1))
-
-
-@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.fusion != "missing-aware"])
-@pytest.mark.parametrize("sets", [False, True], ids=["classes", "sets"])
-@pytest.mark.parametrize("target", KINDS)
-def test_every_preset_goes_whichever_modality_is_missing(name: str, sets: bool, target: str, tmp_path: Path) -> None:
-    train, test = rows(40, sets=sets), rows(12, seed=1, sets=sets)
-    options: dict[str, Any] = {"backbone": "toy", "train": FAST, "device": "cpu"}
-    if not METHODS[name].generates:
-        for option in ("imputer", "eval_imputer"):
-            if METHODS[name].others and METHODS[name].target:
-                options[option] = {**dict.fromkeys(KINDS, "zero"), target: getattr(METHODS[name], option)}
-    elif METHODS[name].others:
-        options["imputer"] = {**dict.fromkeys(KINDS, "zero"), target: GENERATOR}
-    pipe = preset(name, train, target, GENERATOR, rate=0.3, **options)
-    if target != "image" and (METHODS[name].generates or name == "zero-fill-payload"):
-        with pytest.raises(IncompatibleError, match=r"fills image|no empty payload"):
-            pipe.fit(train, test)
-        return
-    keeps_its_promises(pipe, train, [test], tmp_path / "model")
 
 
 def test_every_strategy_is_tried_here() -> None:
@@ -253,7 +93,7 @@ def test_labels_of_evaluation_data_reach_no_prediction(imputer: str, bank: Path)
         return
     pipe = pipeline(fills, "late", eval_imputer=fills, calibrate=True).fit(rows(), rows(12, seed=2))
     test = rows(24, seed=1)
-    parts = {m: [test[r].get(m) for r in range(24)] for m in KINDS}
+    parts = {m: [test[r].get(m) for r in range(24)] for m in THREE}
     for labels in (None, np.zeros(24, np.int64)):
         other = MultimodalDataset.from_arrays(parts, labels, classes=CLASSES, kinds=KINDS)
         np.testing.assert_array_equal(pipe.predict_proba(other), pipe.predict_proba(test))
@@ -266,17 +106,17 @@ def test_what_is_sealed_may_be_anything(imputer: str, bank: Path) -> None:
 
     def result(train: MultimodalDataset) -> Any:
         pipe = pipeline(fills, "attention", eval_imputer=judge_of(imputer, fills)).fit(train, test)
-        return pipe.predict_proba(test).tobytes(), pipe.history, {m: pipe.imputers.get(m) for m in KINDS}
+        return pipe.predict_proba(test).tobytes(), pipe.history, {m: pipe.imputers.get(m) for m in THREE}
 
     missing = gtimm.Missing(image=0.5, left=0.4)
     sealed = clean.with_missing(missing)
     nonsense = {"image": b"no picture", "left": np.full(4, np.nan, np.float32)}
     parts = {
         m: [nonsense[m] if sealed.sealed(m)[r] else clean[r].get(m) for r in range(30)] if m in nonsense else
-        [clean[r].get(m) for r in range(30)] for m in KINDS
+        [clean[r].get(m) for r in range(30)] for m in THREE
     }  # fmt: skip
     poisoned = MultimodalDataset.from_arrays(parts, clean.labels, classes=CLASSES, kinds=KINDS).with_missing(missing)
-    assert all((poisoned.sealed(m) == sealed.sealed(m)).all() for m in KINDS)
+    assert all((poisoned.sealed(m) == sealed.sealed(m)).all() for m in THREE)
     assert result(poisoned) == result(sealed)
 
 
@@ -315,7 +155,7 @@ def test_embeddings_that_are_no_numbers_name_their_row_however_late_it_comes(mon
     from gtimm.core import predicting
 
     pipe, test = pipeline("zero", "late").fit(rows()), rows(40, seed=1, holes=0)
-    parts: dict[str, list[Any]] = {m: [test[r].get(m) for r in range(40)] for m in KINDS}
+    parts: dict[str, list[Any]] = {m: [test[r].get(m) for r in range(40)] for m in THREE}
     parts["left"][37] = np.full(4, np.nan, np.float32)
     bad = MultimodalDataset.from_arrays(parts, None, kinds=KINDS)
     with pytest.raises(GtimmError, match="Row 37"):
