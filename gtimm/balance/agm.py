@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gtimm.core.balance import State
 
 LEAST = 1e-8  # probability below which the authors' code cuts a logarithm
+MOST = 10.0  # difference of the ratios above which it cuts an exponential: without, a modality far behind gets an infinite factor
 
 
 class Agm(Balance):
@@ -25,8 +26,8 @@ class Agm(Balance):
     A modality's own answer is its Shapley value among the logits of all sets of modalities, the absent ones zero, so that any
     fusion can be asked, not only one that adds parts. With s_m the mean of `-log p(true class)` of that answer, the
     others' mean `o_m`, and both again as averages over all steps before, `r_m = exp(o_m - s_m)` and the reference `t_m` alike;
-    the gradients of modality m's own parameters are multiplied by `exp(alpha * (t_m - r_m))`, as in the authors' code (the empty
-    set counts as zero logits, t_m is 1 at the first step). A modality counts on the rows that have it.
+    the gradients of modality m's own parameters are multiplied by `exp(alpha * min(t_m - r_m, 10))`, as in the authors' code (the
+    empty set counts as zero logits, t_m is 1 at the first step). A modality counts on the rows that have it.
 
     It asks the head for 2**modalities - 1 sets a step.
 
@@ -50,7 +51,7 @@ class Agm(Balance):
         before, steps = state["score"].to(score), state["steps"].to(score)
         ratio, reference = _ahead(score, counted), _ahead(before, steps > 0)
         after = torch.where(counted, (before * steps + score) / (steps + 1), before)
-        factors = torch.where(counted, (self.alpha * (reference - ratio)).exp(), 1.0)
+        factors = torch.where(counted, (self.alpha * (reference - ratio).clamp(max=MOST)).exp(), 1.0)
         return factors, {"score": after, "steps": steps + counted}
 
 

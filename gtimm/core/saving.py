@@ -6,9 +6,10 @@ import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from gtimm.core.files import write_json
 
 if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
+
+T = TypeVar("T")
 
 FORMAT = 1
 FILES = ("pipeline.json", "weights.safetensors")
@@ -101,6 +104,13 @@ def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     return held
 
 
+def _read(source: Path, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except Exception as error:
+        raise WeightsError(f"{source} is not a saved pipeline ({error}). Give the folder that Pipeline.save made.") from error
+
+
 def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipeline:
     """Read a saved pipeline.
 
@@ -117,14 +127,13 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     from gtimm.core.seeding import torch_seeded
 
     source = Path(folder)
-    try:
-        meta = json.loads((source / FILES[0]).read_text(encoding="utf-8"))
-        tensors = load_file(str(source / FILES[1]))
-    except Exception as error:
-        raise WeightsError(f"{source} is not a saved pipeline ({error}). Give the folder that Pipeline.save made.") from error
+    meta = _read(source, lambda: json.loads((source / FILES[0]).read_text(encoding="utf-8")))
     version = meta.get("format") if isinstance(meta, dict) else None
     if version != FORMAT:
-        raise WeightsError(f"{source} has format {version!r}; this version reads {FORMAT}. Update gtimm or save it again.")
+        newer = isinstance(version, int) and version > FORMAT
+        mend = "It was saved by a newer gtimm: update gtimm." if newer else "Save the pipeline again with this version."
+        raise WeightsError(f"{source} has format {version!r}, and this version of gtimm reads format {FORMAT}. {mend}")
+    tensors = _read(source, lambda: load_file(str(source / FILES[1])))
     if lacking := KEYS - meta.keys():
         raise WeightsError(f"{source / FILES[0]} lacks {', '.join(sorted(lacking))}; it is damaged. Save the pipeline again.")
     pipeline = Pipeline.from_config(meta["config"], seed=meta["seed"], **options)

@@ -193,6 +193,24 @@ def test_factors_stay_finite_however_sure_a_modality_is(method: Balance, scale: 
     assert factors.tolist() == [1, 1]
 
 
+def test_agm_cuts_the_factor_of_a_modality_that_was_far_behind() -> None:
+    """By six nats, `exp(6)` or 403 is the reference ratio; its exponential is no float32."""
+    head, given = make(), batch()
+    head = head.float()
+    x = {m: value.float() for m, value in given[0].items()}
+    state = {"score": torch.tensor([6.0, 0.0]), "steps": torch.tensor([3.0, 3.0])}
+    factors, _ = Agm(alpha=0.7).coefficients(step_of(head, (x, *given[1:])), state)
+    assert factors[0].item() == pytest.approx(np.exp(0.7 * (np.exp(-6) - ratio_of(head, x, given, 0))), rel=1e-4)
+    assert factors[1].item() == pytest.approx(np.exp(7), rel=1e-4)
+
+
+def ratio_of(head: Head, x: dict[str, Tensor], given: tuple[Any, Tensor, Tensor, Tensor], which: int) -> float:
+    """`exp(loss of the other - own)` of two modalities, whose answers of late fusion are its Shapley values with half the bias."""
+    parts = parts_of_late(head, x)
+    losses = [-np.mean([np.log(softmax(row)[y]) for row, y in zip(part, given[3].tolist(), strict=True)]) for part in parts]
+    return float(np.exp(losses[1 - which] - losses[which]))
+
+
 def test_agm_leaves_a_modality_that_no_row_has_out() -> None:
     head, given = make("mean"), batch()
     given[1][:, 1] = given[2][:, 1] = False

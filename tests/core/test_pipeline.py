@@ -379,13 +379,17 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
     settings.write_text("[]")
     refused("format None")
     for change, message in (
-        ({"format": 99}, "format 99"),
+        ({"format": 99}, r"format 99, and this version of gtimm reads format 1\. It was saved by a newer gtimm: update gtimm"),
+        ({"format": 0}, "format 0.*Save the pipeline again"),
         ({"classes": ["one"]}, "does not fit"),
         ({"sizes": {"left": 4, "right": 5}}, "does not fit"),
         ({"kinds": {"right": "vector"}}, "belongs to none"),
     ):
         settings.write_text(json.dumps({**json.loads(settings.read_text()), **change}))
         refused(message)
+    settings.write_text(json.dumps({"format": 2}))
+    weights_file.unlink()
+    refused("update gtimm")  # whatever the files of a newer version are
     content = json.loads(settings.read_text())
     del content["kinds"]
     settings.write_text(json.dumps(content))
