@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import MediaError
-from gtimm.core.features.workers import can_fork
+from gtimm.core.features.workers import can_fork, forked, forking
 from gtimm.core.files import whole_file
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.prepared import JPEG_QUALITY, RATE, Form, Record, bounds
@@ -44,7 +43,8 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
             with _noticed() as interrupted:
                 while (left or running) and not suspects:
                     while left and len(running) < AHEAD * workers:
-                        running[pool.submit(_take, left[-1], folder, form)] = left[-1]
+                        with forking():
+                            running[pool.submit(_take, left[-1], folder, form)] = left[-1]
                         left.pop()
                     for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
                         record = future.result()
@@ -83,7 +83,9 @@ def _noticed() -> Iterator[Callable[[], bool]]:
 def _alone(clip: Clip, folder: Path, form: Form) -> Record:
     with _pool(1) as pool:
         try:
-            return pool.submit(_take, clip, folder, form).result()
+            with forking():
+                taken = pool.submit(_take, clip, folder, form)
+            return taken.result()
         except BrokenProcessPool:
             return _record(clip, None, None, False, {"film": "the decoder took its process down"})
 
@@ -95,7 +97,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _begin(parent: int) -> None:
     """Leave interruptions to the parent, end when it is gone, and compute with one thread."""
-    gc.freeze()  # collecting what the parent left, such as an encoder with threads, would wait for threads that are not here
+    forked()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
