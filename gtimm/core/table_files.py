@@ -72,6 +72,7 @@ def _separated(path: Path, separator: str) -> DataFrame:
         if not any(name.strip() for name in header):
             raise DataError(f"{path} is empty: its first line must name the columns.")
         check_names(header, fspath(path))
+        _check_separator(header, separator, path)
         rows = []
         for number, cells in lines:
             if len(cells) != len(header):
@@ -86,6 +87,20 @@ def _separated(path: Path, separator: str) -> DataFrame:
                 )
             rows.append(cells)
     return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def _check_separator(header: Sequence[str], separator: str, path: Path) -> None:
+    """Raise for a header of one cell in which another separator stands, as spreadsheets write where numbers have commas."""
+    if len(header) > 1:
+        return
+    for other, name in (("\t", "tabs"), (";", "semicolons"), (",", "commas"), ("|", "bars")):
+        if other != separator and other in header[0]:
+            mend = {"\t": "Name the file .tsv", ",": "Name the file .csv"}.get(other, "Save it with commas")
+            own = "tabs" if separator == "\t" else "commas"
+            raise DataError(
+                f"{path} has one column, {header[0][:80]!r}: its cells stand between {name}, those of a {path.suffix.lower()} file between "
+                f"{own}. {mend}, or give from_frame what pandas.read_csv(..., sep={other!r}, dtype=str) reads."
+            )
 
 
 def _by_tab(file: TextIO) -> Iterator[tuple[int, list[str]]]:
