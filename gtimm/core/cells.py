@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from gtimm.core.targets import is_missing, looks_empty
 if TYPE_CHECKING:
     from gtimm.core.media import Payload
 
+SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d{2,}")
+"""How spreadsheets write a number of many digits."""
 _LONGEST_HOLE = 8  # letters
 
 
@@ -62,6 +65,11 @@ def check_ids(column: str, cells: Sequence[Any], *, whole: str, drop: str) -> No
             raise DataError(
                 f"Column {column!r} holds fractions ({float(cell)!r} in row {row}): ids were read as floats and may have lost digits. "
                 f"{whole}"
+            )
+        if isinstance(cell, str) and SHORTENED.fullmatch(cell.strip()):
+            raise DataError(
+                f"Row {row}: the id {cell!r} of column {column!r} is a number that a spreadsheet shortened, and has lost digits. Take the "
+                "table from its source, and have the spreadsheet read the column as text."
             )
     for row, cell in enumerate(cells):
         if is_missing(cell):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _BLOCK = 1 << 20
+_SAVE = "Save the file as UTF-8 (spreadsheets call it 'CSV UTF-8')."
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -47,7 +48,7 @@ def read_table(path: str | PathLike[str]) -> DataFrame:
     try:
         frame = readers[file.suffix.lower()](file)
     except UnicodeDecodeError:
-        raise DataError(_encoding_fault(file)) from None
+        raise DataError(encoding_fault(file)) from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from error
     check_names(frame.columns.tolist(), fspath(file))
@@ -68,7 +69,7 @@ def _separated(path: Path, separator: str) -> DataFrame:
         lines = _by_tab(file) if separator == "\t" else _by_comma(file, path)
         _, header = next(lines, (1, [""]))
         if any("\0" in name for name in header):
-            raise DataError(_encoding_fault(path))
+            raise DataError(encoding_fault(path))
         if not any(name.strip() for name in header):
             raise DataError(f"{path} is empty: its first line must name the columns.")
         check_names(header, fspath(path))
@@ -168,12 +169,26 @@ def _parquet(path: Path) -> DataFrame:
     return frame.astype(object)
 
 
-def _encoding_fault(path: Path) -> str:
-    """Say on which lines a file is not UTF-8, and what it may be instead."""
+def read_utf8(path: Path, mend: str) -> str:
+    """Return the text of a file, its line ends as they are.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8; names the lines, and ends with `mend`.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(encoding_fault(path, mend)) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. {mend}") from error
+
+
+def encoding_fault(path: Path, mend: str = "") -> str:
+    """Say on which lines a file that is not UTF-8 is not, and what it may be instead; `mend` goes before what is advised for tables."""
     with path.open("rb") as file:
         start = file.read(_BLOCK)
         if start.startswith(_UTF16) or b"\0" in start:
-            return f"{path} is UTF-16, not UTF-8. Save it as UTF-8 (spreadsheets call it 'CSV UTF-8')."
+            return f"{path} is UTF-16, not UTF-8. {mend or _SAVE}"
         file.seek(0)
         wrong, right, total = [], 0, 0
         for total, line in enumerate(file, 1):
@@ -188,7 +203,7 @@ def _encoding_fault(path: Path) -> str:
     found = f"{path}, line {number} is not UTF-8: byte 0x{byte:02x}"
     if right:
         return (
-            f"{found}; {len(wrong):,} lines are in another encoding and {right:,} in UTF-8, so the file mixes two. Save both parts as "
-            "UTF-8 before joining them."
+            f"{found}; {len(wrong):,} lines are in another encoding and {right:,} in UTF-8, so the file mixes two. "
+            f"{mend or 'Save both parts as UTF-8 before joining them.'}"
         )
-    return f"{found} ({len(wrong):,} of {total:,} lines). Save the file as UTF-8 (spreadsheets call it 'CSV UTF-8')."
+    return f"{found} ({len(wrong):,} of {total:,} lines). {mend or _SAVE}"

@@ -17,6 +17,7 @@ from gtimm.core.errors import DataError
 from gtimm.core.plugin import Info
 from gtimm.core.prompts import words
 from gtimm.core.seeding import stream
+from gtimm.core.table_files import read_utf8
 from gtimm.core.tables import EXTENSIONS
 
 COLUMNS = ("image name", "title", "class label")
@@ -176,10 +177,7 @@ def read_titles(file: Path) -> list[Line]:
     Raises:
         DataError: unreadable, not UTF-8, without rows, or a line of another form; names the line.
     """
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}. Unpack the data set again.") from error
+    text = read_utf8(file, "Unpack the data set again.")
     rows: list[tuple[int, str, bool]] = []
     quoted = False  # the last title began with a quote that is not closed yet
     for number, end in enumerate(text.split("\n"), 1):  # titles hold other kinds of line ends

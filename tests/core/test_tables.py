@@ -137,6 +137,9 @@ def test_duplicated_ids_are_reported_and_ids_read_as_floats_refused() -> None:
         MultimodalDataset.from_frame(frame, {"text": "t"}, id="id")
     with pytest.raises(DataError, match=r"Row 1 has no id"):
         MultimodalDataset.from_frame(frame.assign(id=["a", None, "b", "c"]), {"text": "t"}, id="id")
+    for shortened in ("9.17793E+17", "9,2E+17"):
+        with pytest.raises(DataError, match=r"Row 1: the id '9.*a spreadsheet shortened"):
+            MultimodalDataset.from_frame(frame.assign(id=["1e5", shortened, "b", "12E34"]), {"text": "t"}, id="id")
     with pytest.raises(DataError, match=r"read as floats.*dtype=str"):
         MultimodalDataset.from_frame(frame.assign(id=[12345.0, None, 1.0, 2.0]), {"text": "t"}, id="id")
 

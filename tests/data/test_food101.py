@@ -178,7 +178,7 @@ def test_files_of_another_encoding_without_rows_or_with_another_class_are_named(
     with pytest.raises(DataError, match="has no rows"):
         load_dataset("food101", root=str(root))
     titles(root, "test").write_bytes("é".encode("utf-16"))
-    with pytest.raises(DataError, match="cannot be read as UTF-8"):
+    with pytest.raises(DataError, match="is UTF-16, not UTF-8"):
         load_dataset("food101", root=str(root))
 
 

@@ -160,7 +160,7 @@ MISTAKES = {
         lists("classInd.txt", lambda text: text.replace("2 ", "two ")),
         r"classInd\.txt, line 2: .*<number> <class>",
     ),
-    "not text": (lambda root: (root / "ucfTrainTestlist/classInd.txt").write_bytes(b"\xff\xfe1"), "cannot be read as UTF-8"),
+    "not text": (lambda root: (root / "ucfTrainTestlist/classInd.txt").write_bytes(b"\xff\xfe1"), "is UTF-16, not UTF-8"),
     "one group": (
         lists("trainlist01.txt", lambda text: "\r\n".join(x for x in text.split("\r\n") if "Typing" not in x or "_g03_" in x)),
         r"class 'Typing' come from one source, 'Typing/03'",

@@ -11,6 +11,7 @@ import numpy as np
 from gtimm.core.errors import DataError
 from gtimm.core.media import FilmPart
 from gtimm.core.seeding import stream
+from gtimm.core.table_files import read_utf8
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,4 @@ def read_lines(path: Path, mend: str) -> list[str]:
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist. {mend}")
-    try:
-        return path.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}. Unpack it again.") from error
+    return read_utf8(path, "Unpack it again.").splitlines()
