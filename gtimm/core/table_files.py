@@ -1,9 +1,10 @@
-"""Read table files: CSV, TSV, Parquet, JSON lines. Cells keep what the file says; faults name the line."""
+"""Read and write table files: CSV, TSV, Parquet, JSON lines. Cells keep what the file says; faults name the line."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gtimm.core.errors import ConfigError, DataError
+from gtimm.core.files import whole_file
+from gtimm.core.targets import is_missing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,6 +56,40 @@ def read_table(path: str | PathLike[str]) -> DataFrame:
         raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from error
     check_names(frame.columns.tolist(), fspath(file))
     return frame
+
+
+def write_table(frame: DataFrame, path: Path) -> None:
+    """Write a table in one of the forms that `read_table` reads, whole or not at all; holes as empty cells.
+
+    Raises:
+        ConfigError: another ending.
+        DataError: a cell of a TSV holds a tab or a line end.
+    """
+    with whole_file(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame.to_parquet(temporary)
+            return
+        cells = [[None if is_missing(cell) else cell for cell in row] for row in frame.itertuples(index=False, name=None)]
+        temporary.write_text(_written(frame.columns.tolist(), cells, path), encoding="utf-8", newline="")
+
+
+def _written(names: list[str], rows: Sequence[Sequence[Any]], path: Path) -> str:
+    form = path.suffix.lower()
+    if form == ".jsonl":
+        return "".join(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+    texts = [names, *(["" if cell is None else str(cell) for cell in row] for row in rows)]
+    if form == ".tsv":
+        for number, row in enumerate(texts, 1):
+            if wrong := next((cell for cell in row if "\t" in cell or "\n" in cell), None):
+                raise DataError(
+                    f"{path}, line {number}: a cell of a TSV holds no tab or line end; found {wrong[:80]!r}. Write .csv."
+                )
+        return "".join("\t".join(row) + "\n" for row in texts)
+    if form != ".csv":
+        raise ConfigError(f"{path}: tables end in .csv, .tsv, .parquet, .jsonl.")
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows(texts)
+    return out.getvalue()
 
 
 def check_names(names: Sequence[Any], table: str) -> None:

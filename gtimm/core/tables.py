@@ -135,8 +135,16 @@ def read_folder(
         name: for reports; by default the folder's name.
 
     Raises:
-        DataError: no such folder, nothing in it, or two files of one stem, class and modality.
+        DataError: no such folder, no file of the kind in it, or two files of one stem, class and modality.
     """
+    frame, columns = folder_frame(root, modalities, unreadable=unreadable)
+    return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or Path(root).name)
+
+
+def folder_frame(
+    root: str | os.PathLike[str], modalities: Mapping[str, str | Column] | None, *, unreadable: str = "error"
+) -> tuple[DataFrame, dict[str, Column]]:
+    """Return the table that class folders come to: `label` and a column a modality, texts read, files by path. As `read_folder`."""
     import pandas as pd
 
     base = Path(root)
@@ -152,20 +160,30 @@ def read_folder(
     columns: dict[str, Column] = {}
     for modality, column in modalities.items():
         named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
-        folder = base / named.name
-        if not folder.is_dir():
-            raise DataError(f"Modality {modality!r}: {folder} is not a folder.")
         columns[modality] = Column(modality, named.kind)
-        for path in sorted(folder.glob("*/*")):
-            if path.suffix.lower() not in EXTENSIONS.get(named.kind, set()):
-                continue
+        for path in _files(base / named.name, named.kind, modality):
             cells = found.setdefault((path.parent.name, path.stem), {})
             if modality in cells:
                 raise DataError(f"{path} and {cells[modality]} have one stem in one class; rename one.")
             cells[modality] = _read_text(path, unreadable) if named.kind == "text" else str(path)
     rows = [{"label": label, **cells} for (label, _), cells in sorted(found.items())]
-    frame = pd.DataFrame(rows, columns=["label", *modalities], dtype=object)
-    return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or base.name)
+    return pd.DataFrame(rows, columns=["label", *modalities], dtype=object), columns
+
+
+def _files(folder: Path, kind: str, modality: str) -> list[Path]:
+    """Return the files of a kind in a modality's class folders; films have sound too."""
+    if not folder.is_dir():
+        raise DataError(f"Modality {modality!r}: {folder} is not a folder.")
+    suffixes = EXTENSIONS.get(kind, set()) | (EXTENSIONS["video"] if kind == "audio" else set())
+    every = sorted(path for path in folder.glob("*/*") if path.is_file())
+    files = [path for path in every if path.suffix.lower() in suffixes]
+    if not files:
+        other = sorted({path.suffix for path in every}) or ["no files"]
+        raise DataError(
+            f"Modality {modality!r}: {folder} holds no <class>/<name> with an ending of kind {kind!r} ({', '.join(sorted(suffixes))}); "
+            f"it has {', '.join(other[:5])}. Put the files in class folders, or name another folder or kind."
+        )
+    return files
 
 
 def labels_of(

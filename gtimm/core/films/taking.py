@@ -115,23 +115,36 @@ def _take(clip: Clip, folder: Path, form: Form) -> Record:
     """Write a clip's frame and sound and return its record; runs in a worker."""
     frame, sound = form.files(clip)
     failed: dict[str, str] = {}
-    silent = clip.audio is None
+    silent = False
     try:
-        _write_frame(load_image(clip.image), folder / frame, form)
+        if clip.image is not None:
+            _write_frame(load_image(clip.image), folder / frame, form)
     except MediaError as error:
         failed["image"] = str(error)
     try:
-        silent = silent or not has_sound(clip.film)
+        silent = _is_silent(clip)
         if clip.audio is not None and not silent:
             _write_sound(clip.audio, folder / sound, form)
     except MediaError as error:
         failed["audio"] = str(error)
-    return _record(clip, None if "image" in failed else frame, None if silent or "audio" in failed else sound, silent, failed)
+    lacks_frame, lacks_sound = clip.image is None or "image" in failed, clip.audio is None or silent or "audio" in failed
+    return _record(clip, None if lacks_frame else frame, None if lacks_sound else sound, silent, failed)
+
+
+def _is_silent(clip: Clip) -> bool:
+    """Return whether a clip has no sound: none is known of, or its film has no sound track."""
+    if clip.audio is None:
+        return True
+    try:
+        return not has_sound(clip.film)
+    except MediaError:
+        if clip.image is not None:
+            raise
+        return False  # of a form that only soundfile knows, or damaged: decoding says it
 
 
 def _record(clip: Clip, frame: str | None, sound: str | None, silent: bool, failed: dict[str, str]) -> Record:
-    audio = None if clip.audio is None else bounds(clip.audio)
-    return Record(clip.name, bounds(clip.image), audio, frame, sound, silent, *film_state(clip.film), failed)
+    return Record(clip.name, bounds(clip.image), bounds(clip.audio), frame, sound, silent, *film_state(clip.film), failed)
 
 
 def film_state(film: Path) -> tuple[int, int]:
