@@ -136,7 +136,7 @@ def tables(check: Check) -> list[Table]:
                 [
                     name,
                     f"{one.rows:,}",
-                    f"{len(one.classes):,}",
+                    one.labels,
                     *(_share(one.missing.get(m, one.rows), one.rows) for m in modalities),
                 ]
                 for name, one in parts.items()
@@ -147,10 +147,7 @@ def tables(check: Check) -> list[Table]:
         Table("Published counts", ["", "published", "here", ""], _published(check.published)),
     ]
     if isinstance(check.summary, SplitsSummary):
-        rows = [
-            [f"{d.rows:,} rows of {d.second} have the {d.modality} of a row of {d.first}", _pairs(d.examples)]
-            for d in check.summary.duplicates or ()
-        ]
+        rows = [[str(d), _pairs(d.examples)] for d in check.summary.duplicates or ()]
         found.append(Table("Equal content in two splits", ["what", "rows, such as (earlier, later)"], rows))
     damaged = [[name, one.modality, str(one.row), one.reason] for name, s in parts.items() for one in s.unreadable or ()]
     found.append(Table("Cannot be decoded", ["", "modality", "row", "why"], damaged))
