@@ -2,9 +2,9 @@
 
 `NoisyDeck` fills a hole with the embedding of a real row of the same class, as hot-deck does, but with noise of its own added to each copy,
 as large as the class varies: where one or two images a class are left, hot-deck repeats them, and a model may learn them by heart. The
-example registers it, trains with it and with hot-deck by name on the embedded digits, and says with an interval whether it was worth it.
+example registers it, trains with it and with hot-deck by name, and says with an interval whether it was worth it.
 
-In a package of yours the same class becomes an entry point, and then needs no `register`; nothing in it changes:
+In a package of yours the same class becomes an entry point, and then needs no `register`:
 
     # pyproject.toml of your package
     [project.entry-points."gtimm.imputers"]
@@ -12,7 +12,6 @@ In a package of yours the same class becomes an entry point, and then needs no `
 
 After `pip install .`, `gtimm plugins` lists it, and `imputer: {name: noisy-deck, copies: 40}` works in configuration files.
 
-    python examples/custom_imputer.py
     python examples/custom_imputer.py --missing 0.95 --seeds 5
 """
 
@@ -23,11 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import folders
 import numpy as np
 from pydantic import Field
 
 import gtimm
-from gtimm import GtimmError, Missing, Pipeline, load_dataset
+from gtimm import GtimmError, Missing, Pipeline
 from gtimm.core.imputer import Imputer, State, View
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
@@ -68,12 +68,9 @@ class NoisyDeck(Imputer):
 def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
     args = parse(arguments)
     gtimm.register("imputers", "noisy-deck", NoisyDeck)
-    data = load_dataset("digits")
-    imputers: dict[str, Any] = {
-        "zero": "zero",
-        "hot-deck": "hot-deck",
-        "noisy-deck": {"name": "noisy-deck", "noise": args.noise},
-    }
+    data = folders.read(args)
+    noisy = {"name": "noisy-deck", "noise": args.noise}
+    imputers: dict[str, Any] = {"zero": "zero", "hot-deck": "hot-deck", "noisy-deck": noisy}
     pipes = {
         method: [
             Pipeline("imagebind-tiny", {"image": imputer}, seed=seed, store=args.store, train={"epochs": 40, "lr": 0.02})
@@ -92,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
         for method, some in pipes.items()
     }
     bootstrap = Bootstrap(len(data.test), args.seeds)
-    print(f"Digits with {args.missing:.0%} of the training images missing, none at test; accuracy over {args.seeds} seeds:")
+    print(
+        f"{data.train.name}, {args.missing:.0%} of the training images missing, none at test; accuracy over {args.seeds} seeds:"
+    )
     for method, values in right.items():
         found = bootstrap.interval(values)
         print(f"  {method:10} {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")
@@ -105,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    folders.add_options(parser)
     parser.add_argument("--missing", type=float, default=0.98, help="share of training rows without an image (default 0.98)")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
     parser.add_argument("--noise", type=float, default=0.5, help="how much of it (default 0.5)")

@@ -6,6 +6,7 @@ handwriting of which 98% of the training images are missing (2 a class are left)
 real image of its class (hot-deck), and by generated ones. Test images are real and complete.
 
     python examples/own_training_loop.py
+    python examples/own_training_loop.py --miniature --missing 0.9
     python examples/own_training_loop.py --export filled/     # pictures and metadata.jsonl, as other programs read them
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import folders
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -29,7 +31,7 @@ from gtimm.core.media import load_image
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     args = parse(arguments)
-    data = gtimm.load_dataset("digits")
+    data = folders.read(args)
     missing = Missing(image=args.missing, stratify=True)
     generator = {"name": "stable-diffusion-tiny", "per_class": args.per_class}
     by_hot_deck = gtimm.impute(data.train, "hot-deck", missing, target="image", store=args.store)
@@ -97,6 +99,7 @@ class Reader(nn.Sequential):
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    folders.add_options(parser)
     parser.add_argument("--missing", type=float, default=0.98, help="share of training rows without an image (default 0.98)")
     parser.add_argument("--per-class", type=int, default=20, help="generated images a class (default 20)")
     parser.add_argument("--epochs", type=int, default=6, help="passes over the training rows (default 6)")

@@ -11,6 +11,7 @@ interval over test rows, so the output says where filling does not help, too.
 
     python examples/test_time.py
     python examples/test_time.py --data digits-uci --missing 0.3 0.6
+    python examples/test_time.py --miniature
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import folders
 import numpy as np
 
-from gtimm import GtimmError, Missing, MultimodalDataset, Pipeline, Splits, load_dataset
+from gtimm import GtimmError, Missing, MultimodalDataset, Pipeline, Splits
 from gtimm.experiments.statistics import Bootstrap
 
 FILLS: dict[str, dict[str, Any]] = {
@@ -35,7 +37,7 @@ KEPT = (1.0, 0.8, 0.6, 0.4)
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, list[float]]]:
     args = parse(arguments)
-    data = load_dataset(args.data)
+    data = folders.read(args)
     scores = {}
     scarce = Missing(image=0.95, stratify=True)
     for title, missing in (("complete training rows", None), ("95% of the training images missing", scarce)):
@@ -98,6 +100,7 @@ def calibrate(name: str, pipe: Pipeline, test: MultimodalDataset) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    folders.add_options(parser)
     parser.add_argument("--data", default="digits", choices=("digits", "digits-uci"), help="embedded data set (default digits)")
     parser.add_argument(
         "--missing", type=float, nargs="+", default=[0.5, 0.7, 0.9], help="shares of test images missing (default 0.5 0.7 0.9)"

@@ -136,7 +136,7 @@ def tables(check: Check) -> list[Table]:
                 [
                     name,
                     f"{one.rows:,}",
-                    f"{len(one.classes):,}",
+                    one.labels,
                     *(_share(one.missing.get(m, one.rows), one.rows) for m in modalities),
                 ]
                 for name, one in parts.items()
@@ -147,10 +147,7 @@ def tables(check: Check) -> list[Table]:
         Table("Published counts", ["", "published", "here", ""], _published(check.published)),
     ]
     if isinstance(check.summary, SplitsSummary):
-        rows = [
-            [f"{d.rows:,} rows of {d.second} have the {d.modality} of a row of {d.first}", _pairs(d.examples)]
-            for d in check.summary.duplicates or ()
-        ]
+        rows = [[str(d), _pairs(d.examples)] for d in check.summary.duplicates or ()]
         found.append(Table("Equal content in two splits", ["what", "rows, such as (earlier, later)"], rows))
     damaged = [[name, one.modality, str(one.row), one.reason] for name, s in parts.items() for one in s.unreadable or ()]
     found.append(Table("Cannot be decoded", ["", "modality", "row", "why"], damaged))
@@ -161,19 +158,30 @@ def _table(path: Path, root: Path | None, modalities: Sequence[str], label: str 
     from gtimm.core.table_files import read_table
 
     frame = read_table(path)
+    columns = columns_of(frame.columns.tolist(), modalities, path)
+    used = label if label is not None else "label" if "label" in frame.columns else None
+    return MultimodalDataset.from_frame(frame, columns, used, root=root or path.parent, name=path.stem)
+
+
+def columns_of(known: Sequence[str], modalities: Sequence[str], path: Path) -> dict[str, str | Column]:
+    """Return modality to column as the options `-m` say it, by default the columns that are named after kinds."""
+    columns = named_columns(modalities) or {name: name for name in known if name in KINDS}
+    if not columns:
+        raise ConfigError(
+            f"Which columns of {path} are modalities? Say it: -m image=COLUMN. Columns: {', '.join(map(str, known))}."
+        )
+    return columns
+
+
+def named_columns(modalities: Sequence[str]) -> dict[str, str | Column]:
+    """Return modality to column, or to column and kind, of options `NAME=COLUMN` and `NAME:KIND=COLUMN`."""
     columns: dict[str, str | Column] = {}
     for name, column in (_pair(text, "--modality") for text in modalities):
         modality, _, kind = name.partition(":")
         if kind and kind not in get_args(Kind):
             raise ConfigError(f"--modality {name}={column}: {kind!r} is no kind. Kinds: {', '.join(KINDS)}.")
         columns[modality] = Column(column, kind) if kind else column  # type: ignore[arg-type]
-    columns = columns or {name: name for name in frame.columns if name in KINDS}
-    if not columns:
-        raise ConfigError(
-            f"Which columns of {path} are modalities? Say it: -m image=COLUMN. Columns: {', '.join(map(str, frame.columns))}."
-        )
-    used = label if label is not None else "label" if "label" in frame.columns else None
-    return MultimodalDataset.from_frame(frame, columns, used, root=root or path.parent, name=path.stem)
+    return columns
 
 
 def _configured(path: Path) -> tuple[Splits, DatasetLoader | None]:

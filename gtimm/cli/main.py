@@ -97,14 +97,31 @@ def run(
 
 @app.command(
     epilog="Examples: [bold]gtimm prepare ucf101 --root UCF101 --out prepared[/bold]; "
+    "[bold]gtimm prepare clips.csv -m video=film -m audio=film --out prepared[/bold]; "
     "[bold]gtimm prepare experiment.yaml --out prepared[/bold]; interrupted, the same command goes on where it stopped"
 )
 def prepare(
     what: Annotated[
-        str, typer.Argument(help="A data set of films by name, or a YAML file whose data is one.", metavar="NAME|CONFIG")
+        str,
+        typer.Argument(
+            help="A data set of films by name, a table (.csv, .tsv, .parquet, .jsonl), class folders, or a YAML file whose data is one.",
+            metavar="NAME|TABLE|FOLDER|CONFIG",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of frames, sounds and their index.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the data set; default the configuration's.")] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data set, or that a table's paths are relative to; default the configuration's."),
+    ] = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--modality",
+            "-m",
+            metavar="NAME=COLUMN",
+            help="Of a table or folder: a modality and its column, or NAME:KIND=COLUMN; default: those named video, audio, ...",
+        ),
+    ] = None,
     frames: Annotated[str, typer.Option(help="png: every pixel as in the film; jpeg: quality 95, smaller.")] = "png",
     sound: Annotated[str, typer.Option(help="wav or flac: 16 kHz, first channel, 16 bits.")] = "wav",
     workers: Annotated[int | None, typer.Option(help="Processes; default the cores.", min=1)] = None,
@@ -115,7 +132,7 @@ def prepare(
     """Take the middle frame and the sound of every film once, so that training never decodes a film again."""
     from gtimm.cli.prepare import prepare_films
 
-    prepare_films(what, out, root, frames, sound, workers, skip_unreadable)
+    prepare_films(what, out, root, modality or [], frames, sound, workers, skip_unreadable)
 
 
 @app.command(epilog="Example: [bold]gtimm embed experiment.yaml[/bold]; interrupted, the same command goes on where it stopped")

@@ -126,6 +126,18 @@ class RunConfig(BaseModel):
             return load_dataset(options.pop("name"), **options)
         return _load_frame(self.data, folder or Path())
 
+    def read_frames(self, folder: Path) -> tuple[dict[str, tuple[Path, DataFrame]], dict[str, str | Column], Path]:
+        """Read the tables of a `frame`.
+
+        Returns:
+            Part to path and table, the table's name where there is one; modality to column; the folder that paths are relative to.
+        """
+        if isinstance(self.data, str) or "name" in self.data:
+            raise ConfigError("data has a name, and no frame.")
+        _check_fields(self.data)
+        tables, modalities, root = _read_frames(self.data, folder)
+        return {part or path.stem: (path, frame) for part, (path, frame) in tables.items()}, modalities, root
+
 
 def read_yaml(path: str | PathLike[str]) -> dict[str, Any]:
     """Read a YAML file of plain values, its relative paths as from its folder; tags that make objects are refused.
@@ -192,22 +204,17 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
     _check_fields(data)
     split = data.get("split", {})
     options = None if isinstance(split, str) else _split_options(split)
-    tables = data["frame"]
-    paths = {part: folder / tables[part] for part in PARTS} if isinstance(tables, Mapping) else {"": folder / tables}
-    frames = {part: read_table(path) for part, path in paths.items()}
+    tables, modalities, root = _read_frames(data, folder)
+    frames = {part: frame for part, (_, frame) in tables.items()}
+    paths = {part: path for part, (path, _) in tables.items()}
     first = next(iter(paths.values()))
-    if "root" not in data and len({path.parent for path in paths.values()}) > 1:
-        raise ConfigError(
-            "data.frame names tables in several folders; say in data.root which folder their paths are relative to."
-        )
     frame = _joined(frames, paths)
-    modalities = {m: _column(m, c) for m, c in data["modalities"].items()}
     try:
         whole = MultimodalDataset.from_frame(
             frame,
             modalities,
             data["label"],
-            root=folder / data["root"] if "root" in data else first.parent,
+            root=root,
             classes=data.get("classes"),
             label_separator=data.get("label_separator"),
             id=data.get("id"),
@@ -223,6 +230,21 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
         train, val, test = (whole.subset(np.arange(at, at + len(frames[part]))) for part, at in _starts(frames).items())
         return Splits(train, val, test, facts={"name": whole.name})
     return _given_splits(whole, frame, split) if options is None else make_splits(whole, **options.model_dump())
+
+
+def _read_frames(
+    data: Mapping[str, Any], folder: Path
+) -> tuple[dict[str, tuple[Path, DataFrame]], dict[str, str | Column], Path]:
+    """Return part (`""` of a single table) to path and table, the modalities' columns, and the folder that paths are relative to."""
+    tables = data["frame"]
+    paths = {part: folder / tables[part] for part in PARTS} if isinstance(tables, Mapping) else {"": folder / tables}
+    frames = {part: (path, read_table(path)) for part, path in paths.items()}
+    if "root" not in data and len({path.parent for path in paths.values()}) > 1:
+        raise ConfigError(
+            "data.frame names tables in several folders; say in data.root which folder their paths are relative to."
+        )
+    root = folder / data["root"] if "root" in data else next(iter(paths.values())).parent
+    return frames, {m: _column(m, c) for m, c in data["modalities"].items()}, root
 
 
 def _starts(frames: Mapping[str, DataFrame]) -> dict[str, int]:

@@ -136,12 +136,16 @@ class MultimodalDataset:
         root: str | PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
         extra: Sequence[str] = (),
+        id: str | None = None,
+        unreadable: Literal["error", "missing"] = "error",
         name: str = "data",
     ) -> MultimodalDataset:
         """Read a Hugging Face `datasets.Dataset`, row by row when asked; see `gtimm.core.hugging_face.read_hf`."""
         from gtimm.core.hugging_face import read_hf
 
-        return read_hf(dataset, modalities, label, root=root, classes=classes, extra=extra, name=name)
+        return read_hf(
+            dataset, modalities, label, root=root, classes=classes, extra=extra, id=id, unreadable=unreadable, name=name
+        )
 
     @classmethod
     def from_folder(

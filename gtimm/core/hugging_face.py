@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gtimm.core.cells import check_ids, check_unreadable, take_out_damaged
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.media import Payload
@@ -32,6 +33,8 @@ def read_hf(
     root: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     extra: Sequence[str] = (),
+    id: str | None = None,
+    unreadable: Literal["error", "missing"] = "error",
     name: str = "data",
 ) -> MultimodalDataset:
     """Read a Hugging Face data set without decoding or copying it.
@@ -49,12 +52,15 @@ def read_hf(
         root: folder that paths in string columns are relative to.
         classes: class names in order; by default those of `ClassLabel`, else the sorted distinct labels.
         extra: other columns to keep in memory, by which `Missing(on=...)` or `split(group=...)` may go.
+        id: column of names of the rows, which must all be there and differ; it is kept in memory too.
+        unreadable: as in `read_frame`.
         name: for reports.
 
     Raises:
         ConfigError: not one split of rows by index, or one with a transform of its own.
-        DataError: an unknown column, a feature that cannot be of the kind, a row without label.
+        DataError: an unknown column, a feature that cannot be of the kind, a row without label, an id that stands twice.
     """
+    check_unreadable(unreadable)
     _check(dataset)
     dataset = dataset.with_format(None)
     payloads: dict[str, Sequence[Payload]] = {}
@@ -68,8 +74,10 @@ def read_hf(
         kinds[modality] = kind
         columns[modality] = {"column": named, "kind": kind}
     labels, names = encode_labels(*_labels(dataset, label, classes))
-    for column in extra:
-        _feature(dataset, column)
+    kept = {column: _values(dataset, column) for column in (*extra, *([] if id is None else [id])) if _feature(dataset, column)}
+    if id is not None:
+        check_ids(id, kept[id], whole="Make the column one of text (string).", drop="dataset.filter(...)")
+    damaged = take_out_damaged(payloads, kinds) if unreadable == "missing" else {}
     return MultimodalDataset(
         payloads,
         kinds,
@@ -77,7 +85,8 @@ def read_hf(
         names,
         name=name,
         columns={"modalities": columns, "label": label if label is None or isinstance(label, str) else list(label)},
-        extra={column: _values(dataset, column) for column in extra},
+        extra=kept,
+        unreadable=damaged,
     )
 
 

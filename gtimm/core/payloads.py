@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
@@ -44,6 +44,35 @@ class Picked(Sequence[Payload]):
     def __getitem__(self, index: Any) -> Payload:
         value: Payload = self.values[int(self.rows[index])]
         return value
+
+
+class Holed(Sequence[Payload]):
+    """A sequence with more holes than it had, without copying it.
+
+    Args:
+        values: what it was.
+        present: (rows,) True where there still is a payload.
+    """
+
+    def __init__(self, values: Sequence[Payload], present: NDArray[np.bool_]) -> None:
+        self._values, self._present = values, present
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: Any) -> Payload:
+        return self._values[index] if self._present[index] else None
+
+    def there(self) -> NDArray[np.bool_]:
+        """Return (rows,) True where there is a payload."""
+        return self._present.copy()
+
+
+def without(values: Sequence[Payload], rows: Collection[int]) -> Sequence[Payload]:
+    """Return the payloads with holes in these rows."""
+    present = present_of(values)
+    present[list(rows)] = False
+    return Holed(values, present)
 
 
 def by_position(values: Any) -> Sequence[Payload]:

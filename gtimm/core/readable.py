@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from gtimm.core.errors import DataError, MediaError
 from gtimm.core.media import check_path, describe, load_audio, load_frame, load_image
 from gtimm.core.progress import progress_bar
-from gtimm.core.targets import is_missing
+from gtimm.core.targets import is_missing, looks_empty
 
 if TYPE_CHECKING:
     from gtimm.core.media import Payload
 
 _FEW = 4  # cells of one folder that are looked at one by one: listing the folder would not pay
 _LONGER = 20  # times more files in a folder than cells name: not listed to its end
+_LOOKED_AT = 100_000  # names of a folder, for one nearly like a name that is not there
 _AT_A_TIME = 256
 
 
@@ -143,16 +144,47 @@ def _complain(
 ) -> None:
     cell = os.fspath(cells[row])
     where = f"Row {row}, modality {modality!r}: {describe(cell)}"
+    if "://" in cell or cell.startswith("data:"):
+        raise DataError(
+            f"{where} is an address. Files are read from this machine: download them, and put their paths in the column, or their bytes."
+        )
     if root is not None and _folder(os.path.split(cell)[0], root) is None:
-        raise DataError(f"{where} leads out of {os.fspath(root)!r}.")
+        raise DataError(
+            f"{where} leads out of {os.fspath(root)!r}. Pass root=, a folder that all of the files are in; root='/' takes absolute paths."
+        )
     path = os.path.join(os.fspath(root), cell) if root is not None else cell
     if root is None and not os.path.isabs(cell) and not os.path.lexists(cell):
         raise DataError(
             f"{where} does not exist in {os.getcwd()!r}. Pass root=, the folder that paths are relative to, or leave the cell empty."
+            f"{_near(path, cell)}"
         )
     if root is not None and not os.path.isdir(root):
         raise DataError(f"{where}: root {os.fspath(root)!r} is not a folder. Mend root=, the folder that paths are relative to.")
     if root is not None and everything and not os.path.lexists(path):
-        raise DataError(f"{where} does not exist, and no other path of its column does in {os.fspath(root)!r}. Is root= right?")
+        raise DataError(
+            f"{where} does not exist, and no other path of its column does in {os.fspath(root)!r}. Is root= right?{_near(path, cell)}"
+        )
+    if not os.path.lexists(path):
+        raise DataError(
+            f"Row {row}, modality {modality!r}: {path!r} does not exist. Mend the path or leave the cell empty.{_near(path, cell)}"
+        )
     check_path(path, row, modality)
     raise DataError(f"{where} names no file. Mend the path or leave the cell empty.")
+
+
+def _near(path: str, cell: str) -> str:
+    """Say what a path that does not exist may mean: a hole that was written out, or a file of nearly that name."""
+    folder, name = os.path.split(path)
+    if looks_empty(cell):
+        return f" {cell!r} looks like a hole that was written out as text."
+    if cell != cell.strip():
+        return " It begins or ends with a space."
+    if "\\" in path and os.sep == "/":
+        return " Folders are parted by '/' here: replace the backslashes."
+    try:
+        with os.scandir(folder or ".") as entries:
+            names = [entry.name for entry in islice(entries, _LOOKED_AT)]
+    except (OSError, ValueError):
+        return ""
+    alike = [n for n in names if n.casefold() == name.strip().casefold()] or [n for n in names if n.partition(".")[0] == name]
+    return f" The folder has {alike[0]!r}." if alike else ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.errors import MediaError
+from gtimm.core.duplicates import Duplicates, counted, find_duplicates
 from gtimm.core.media import describe
-from gtimm.core.progress import progress_bar
 from gtimm.core.readable import faults
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 _SHOWN = 20  # classes, patterns and files in the printed form
-_AT_A_TIME = 256
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,7 @@ class Summary:
         patterns: what is there (`"image + audio"`, `"image only"`, `"nothing"`) to rows.
         missing_by_class: class to modality to rows.
         unreadable: payloads that cannot be decoded; `None` where it was not asked.
+        without_class: of multi-label data, the rows of no class; `None` where each row has one class, or no labels.
     """
 
     name: str
@@ -60,10 +57,21 @@ class Summary:
     patterns: Mapping[str, int]
     missing_by_class: Mapping[str, Mapping[str, int]]
     unreadable: tuple[Unreadable, ...] | None = None
+    without_class: int | None = None
+
+    @property
+    def labels(self) -> str:
+        """How many classes there are, and of multi-label data how many a row has."""
+        if self.without_class is None:
+            return f"{len(self.classes):,}"
+        mean = sum(self.classes.values()) / self.rows
+        return f"{len(self.classes):,}; {mean:.1f} a row, {self.without_class:,} without any"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form, for JSON."""
         plain: dict[str, Any] = {"name": self.name, "rows": self.rows}
+        if self.without_class is not None:
+            plain["without_class"] = self.without_class
         for name in ("classes", "missing", "sealed", "patterns"):
             plain[name] = dict(getattr(self, name))
         plain["missing_by_class"] = {label: dict(counts) for label, counts in self.missing_by_class.items()}
@@ -83,7 +91,9 @@ class Summary:
         return pd.DataFrame(lines or every)
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.rows:,} rows, {len(self.classes)} classes"]
+        lines = [f"{self.name}: {counted(self.rows, 'row')}, {len(self.classes)} classes"]
+        if self.without_class is not None:
+            lines.append(f"  classes: {self.labels}")
         lines += [
             f"  {m}: {_share(n, self.rows)} missing" + (f", {self.sealed[m]:,} of them sealed" if self.sealed[m] else "")
             for m, n in self.missing.items()
@@ -95,29 +105,10 @@ class Summary:
             lines.append(f"  class {label}: {rows:,}" + (f" ({lacking})" if lacking else ""))
         lines += _rest(len(self.classes), "classes")
         if self.unreadable is not None:
-            lines.append(f"  {len(self.unreadable):,} payloads cannot be decoded")
+            lines.append(f"  {counted(len(self.unreadable), 'payload')} cannot be decoded")
             lines += [f"    row {one.row}, {one.modality}: {one.reason}" for one in self.unreadable[:_SHOWN]]
             lines += _rest(len(self.unreadable), "of them")
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Equal payloads of one modality in two splits.
-
-    Attributes:
-        modality: whose payloads.
-        first: the earlier split, of `train`, `val`, `test`.
-        second: the later one.
-        rows: rows of the later split whose payload is also in the earlier one.
-        examples: some pairs of rows, (of the first, of the second).
-    """
-
-    modality: str
-    first: str
-    second: str
-    rows: int
-    examples: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -152,12 +143,8 @@ class SplitsSummary:
     def __str__(self) -> str:
         lines = [f"[{name}] {one}" for name, one in self.splits.items()]
         if self.duplicates is not None:
-            lines.append(
-                f"{len(self.duplicates)} kinds of duplicate across splits" if self.duplicates else "no duplicates across splits"
-            )
-            lines += [
-                f"  {one.rows:,} rows of {one.second} have the {one.modality} of a row of {one.first}" for one in self.duplicates
-            ]
+            lines.append("duplicates across splits:" if self.duplicates else "no duplicates across splits")
+            lines += [f"  {one}" for one in self.duplicates]
         return "\n".join(lines)
 
 
@@ -188,6 +175,7 @@ def summarize(data: MultimodalDataset, *, decode: bool = False, title: str = "")
             label: {m: int((mask & ~present).sum()) for m, present in there.items()} for label, mask in members.items()
         },
         unreadable=tuple(lacking) if decode or lacking else None,
+        without_class=int((~np.asarray(data.labels, bool).any(axis=1)).sum()) if data.multilabel else None,
     )
 
 
@@ -203,64 +191,6 @@ def summarize_splits(splits: Splits, *, decode: bool = False, duplicates: bool =
     parts = {name: getattr(splits, name) for name in SPLITS}
     found = {name: summarize(part, decode=decode, title=f"{part.name} ({name})") for name, part in parts.items()}
     return SplitsSummary(found, tuple(find_duplicates(parts)) if duplicates else None, dict(splits.facts))
-
-
-def find_duplicates(parts: Mapping[str, MultimodalDataset], examples: int = 3) -> list[Duplicates]:
-    """Return the payloads of equal content in two data sets, by modality and pair; sealed ones are not read."""
-    names = list(parts)
-    result = []
-    for modality in dict.fromkeys(m for part in parts.values() for m in part.modalities):
-        having = {name: part for name, part in parts.items() if modality in part.modalities}
-        rows = _candidates(having, modality)
-        total = sum(map(len, rows.values()))
-        with progress_bar(f"Comparing {modality}", total, "payloads") as advance:
-            keys = {name: _keys(having[name], modality, rows[name], advance) for name in having}
-        for place, first in enumerate(names):
-            for second in names[place + 1 :]:
-                before: dict[bytes, int] = {}
-                for row, key in keys.get(first, {}).items():
-                    before.setdefault(key, row)
-                pairs = [(before[key], row) for row, key in keys.get(second, {}).items() if key in before]
-                if pairs:
-                    result.append(Duplicates(modality, first, second, len(pairs), tuple(pairs[:examples])))
-    return result
-
-
-def _candidates(parts: Mapping[str, MultimodalDataset], modality: str) -> dict[str, list[int]]:
-    """Return the rows that may have an equal in another split: files only where another split has one of their size."""
-    sizes: dict[str, dict[int, int | None]] = {}
-    for name, part in parts.items():
-        rows = np.flatnonzero(part.present(modality)).tolist()
-        text = part.kind(modality) == "text"
-        sizes[name] = {row: None if text else _size(part.payload(modality, row)) for row in rows}
-    splits_with: Counter[int] = Counter()
-    for found in sizes.values():
-        splits_with.update({size for size in found.values() if size is not None})
-    return {name: [row for row, size in found.items() if size is None or splits_with[size] > 1] for name, found in sizes.items()}
-
-
-def _size(payload: Any) -> int | None:
-    if isinstance(payload, bytes):
-        return len(payload)
-    if isinstance(payload, (str, os.PathLike)):
-        try:
-            return os.path.getsize(payload)
-        except OSError:
-            return None
-    return None
-
-
-def _keys(data: MultimodalDataset, modality: str, rows: Sequence[int], advance: Any) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    for start in range(0, len(rows), _AT_A_TIME):
-        part = rows[start : start + _AT_A_TIME]
-        for row in part:
-            try:
-                found[row] = data.keys(modality, np.array([row]))[0]
-            except MediaError:  # a file that vanished: what is unreadable is another question
-                continue
-        advance(len(part))
-    return found
 
 
 def _members(data: MultimodalDataset) -> dict[str, NDArray[np.bool_]]:

@@ -1,9 +1,10 @@
-"""Read table files: CSV, TSV, Parquet, JSON lines. Cells keep what the file says; faults name the line."""
+"""Read and write table files: CSV, TSV, Parquet, JSON lines. Cells keep what the file says; faults name the line."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gtimm.core.errors import ConfigError, DataError
+from gtimm.core.files import whole_file
+from gtimm.core.targets import is_missing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 _BLOCK = 1 << 20
+_SAVE = "Save the file as UTF-8 (spreadsheets call it 'CSV UTF-8')."
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -47,11 +51,45 @@ def read_table(path: str | PathLike[str]) -> DataFrame:
     try:
         frame = readers[file.suffix.lower()](file)
     except UnicodeDecodeError:
-        raise DataError(_encoding_fault(file)) from None
+        raise DataError(encoding_fault(file)) from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from error
     check_names(frame.columns.tolist(), fspath(file))
     return frame
+
+
+def write_table(frame: DataFrame, path: Path) -> None:
+    """Write a table in one of the forms that `read_table` reads, whole or not at all; holes as empty cells.
+
+    Raises:
+        ConfigError: another ending.
+        DataError: a cell of a TSV holds a tab or a line end.
+    """
+    with whole_file(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame.to_parquet(temporary)
+            return
+        cells = [[None if is_missing(cell) else cell for cell in row] for row in frame.itertuples(index=False, name=None)]
+        temporary.write_text(_written(frame.columns.tolist(), cells, path), encoding="utf-8", newline="")
+
+
+def _written(names: list[str], rows: Sequence[Sequence[Any]], path: Path) -> str:
+    form = path.suffix.lower()
+    if form == ".jsonl":
+        return "".join(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+    texts = [names, *(["" if cell is None else str(cell) for cell in row] for row in rows)]
+    if form == ".tsv":
+        for number, row in enumerate(texts, 1):
+            if wrong := next((cell for cell in row if "\t" in cell or "\n" in cell), None):
+                raise DataError(
+                    f"{path}, line {number}: a cell of a TSV holds no tab or line end; found {wrong[:80]!r}. Write .csv."
+                )
+        return "".join("\t".join(row) + "\n" for row in texts)
+    if form != ".csv":
+        raise ConfigError(f"{path}: tables end in .csv, .tsv, .parquet, .jsonl.")
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows(texts)
+    return out.getvalue()
 
 
 def check_names(names: Sequence[Any], table: str) -> None:
@@ -68,10 +106,11 @@ def _separated(path: Path, separator: str) -> DataFrame:
         lines = _by_tab(file) if separator == "\t" else _by_comma(file, path)
         _, header = next(lines, (1, [""]))
         if any("\0" in name for name in header):
-            raise DataError(_encoding_fault(path))
+            raise DataError(encoding_fault(path))
         if not any(name.strip() for name in header):
             raise DataError(f"{path} is empty: its first line must name the columns.")
         check_names(header, fspath(path))
+        _check_separator(header, separator, path)
         rows = []
         for number, cells in lines:
             if len(cells) != len(header):
@@ -86,6 +125,20 @@ def _separated(path: Path, separator: str) -> DataFrame:
                 )
             rows.append(cells)
     return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def _check_separator(header: Sequence[str], separator: str, path: Path) -> None:
+    """Raise for a header of one cell in which another separator stands, as spreadsheets write where numbers have commas."""
+    if len(header) > 1:
+        return
+    for other, name in (("\t", "tabs"), (";", "semicolons"), (",", "commas"), ("|", "bars")):
+        if other != separator and other in header[0]:
+            mend = {"\t": "Name the file .tsv", ",": "Name the file .csv"}.get(other, "Save it with commas")
+            own = "tabs" if separator == "\t" else "commas"
+            raise DataError(
+                f"{path} has one column, {header[0][:80]!r}: its cells stand between {name}, those of a {path.suffix.lower()} file between "
+                f"{own}. {mend}, or give from_frame what pandas.read_csv(..., sep={other!r}, dtype=str) reads."
+            )
 
 
 def _by_tab(file: TextIO) -> Iterator[tuple[int, list[str]]]:
@@ -153,12 +206,26 @@ def _parquet(path: Path) -> DataFrame:
     return frame.astype(object)
 
 
-def _encoding_fault(path: Path) -> str:
-    """Say on which lines a file is not UTF-8, and what it may be instead."""
+def read_utf8(path: Path, mend: str) -> str:
+    """Return the text of a file, its line ends as they are.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8; names the lines, and ends with `mend`.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(encoding_fault(path, mend)) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. {mend}") from error
+
+
+def encoding_fault(path: Path, mend: str = "") -> str:
+    """Say on which lines a file that is not UTF-8 is not, and what it may be instead; `mend` goes before what is advised for tables."""
     with path.open("rb") as file:
         start = file.read(_BLOCK)
         if start.startswith(_UTF16) or b"\0" in start:
-            return f"{path} is UTF-16, not UTF-8. Save it as UTF-8 (spreadsheets call it 'CSV UTF-8')."
+            return f"{path} is UTF-16, not UTF-8. {mend or _SAVE}"
         file.seek(0)
         wrong, right, total = [], 0, 0
         for total, line in enumerate(file, 1):
@@ -173,7 +240,7 @@ def _encoding_fault(path: Path) -> str:
     found = f"{path}, line {number} is not UTF-8: byte 0x{byte:02x}"
     if right:
         return (
-            f"{found}; {len(wrong):,} lines are in another encoding and {right:,} in UTF-8, so the file mixes two. Save both parts as "
-            "UTF-8 before joining them."
+            f"{found}; {len(wrong):,} lines are in another encoding and {right:,} in UTF-8, so the file mixes two. "
+            f"{mend or 'Save both parts as UTF-8 before joining them.'}"
         )
-    return f"{found} ({len(wrong):,} of {total:,} lines). Save the file as UTF-8 (spreadsheets call it 'CSV UTF-8')."
+    return f"{found} ({len(wrong):,} of {total:,} lines). {mend or _SAVE}"

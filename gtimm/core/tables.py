@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gtimm.core.cells import check_ids, check_unreadable, take_out_damaged, text_of, warn_of_holes
 from gtimm.core.dataset import Column, MultimodalDataset, modality_kind
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
-from gtimm.core.readable import checked_files, faults
+from gtimm.core.readable import checked_files
 from gtimm.core.table_files import check_names, read_table
 from gtimm.core.targets import encode_labels, is_missing
 
@@ -62,12 +62,12 @@ def read_frame(
         DataError: an unknown column or one that stands twice, no rows, a path that does not exist, an id that stands twice or was
             read as a fraction; names the row.
     """
-    if unreadable not in ("error", "missing"):
-        raise ConfigError(f"unreadable= must be 'error' or 'missing'; found {unreadable!r}.")
+    check_unreadable(unreadable)
     check_names(frame.columns.tolist(), "The table")
     if id is not None:
-        _check_ids(id, frame)
-    payloads: dict[str, list[Payload]] = {}
+        _check_column(id, frame)
+        check_ids(id, frame[id].tolist(), whole="Read the table with dtype=str.", drop=f"frame.drop_duplicates({id!r})")
+    payloads: dict[str, Sequence[Payload]] = {}
     kinds: dict[str, str] = {}
     for modality, column in modalities.items():
         named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
@@ -77,10 +77,11 @@ def read_frame(
         if named.kind in FILE_KINDS:
             cells = checked_files(cells, modality, root)
         elif named.kind == "text":
-            cells = [_text(cell, row, modality) for row, cell in enumerate(cells)]
+            cells = [text_of(cell, row, modality) for row, cell in enumerate(cells)]
+            warn_of_holes(cells, named.name)
         payloads[modality] = cells
     labels, names = encode_labels(*labels_of(frame, label, classes, label_separator))
-    damaged = _take_out_damaged(payloads, kinds) if unreadable == "missing" else {}
+    damaged = take_out_damaged(payloads, kinds) if unreadable == "missing" else {}
     columns = {
         "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
         "label": label if label is None or isinstance(label, str) else list(label),
@@ -134,8 +135,16 @@ def read_folder(
         name: for reports; by default the folder's name.
 
     Raises:
-        DataError: no such folder, nothing in it, or two files of one stem, class and modality.
+        DataError: no such folder, no file of the kind in it, or two files of one stem, class and modality.
     """
+    frame, columns = folder_frame(root, modalities, unreadable=unreadable)
+    return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or Path(root).name)
+
+
+def folder_frame(
+    root: str | os.PathLike[str], modalities: Mapping[str, str | Column] | None, *, unreadable: str = "error"
+) -> tuple[DataFrame, dict[str, Column]]:
+    """Return the table that class folders come to: `label` and a column a modality, texts read, files by path. As `read_folder`."""
     import pandas as pd
 
     base = Path(root)
@@ -151,20 +160,30 @@ def read_folder(
     columns: dict[str, Column] = {}
     for modality, column in modalities.items():
         named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
-        folder = base / named.name
-        if not folder.is_dir():
-            raise DataError(f"Modality {modality!r}: {folder} is not a folder.")
         columns[modality] = Column(modality, named.kind)
-        for path in sorted(folder.glob("*/*")):
-            if path.suffix.lower() not in EXTENSIONS.get(named.kind, set()):
-                continue
+        for path in _files(base / named.name, named.kind, modality):
             cells = found.setdefault((path.parent.name, path.stem), {})
             if modality in cells:
                 raise DataError(f"{path} and {cells[modality]} have one stem in one class; rename one.")
             cells[modality] = _read_text(path, unreadable) if named.kind == "text" else str(path)
     rows = [{"label": label, **cells} for (label, _), cells in sorted(found.items())]
-    frame = pd.DataFrame(rows, columns=["label", *modalities], dtype=object)
-    return read_frame(frame, columns, "label", classes=classes, unreadable=unreadable, name=name or base.name)
+    return pd.DataFrame(rows, columns=["label", *modalities], dtype=object), columns
+
+
+def _files(folder: Path, kind: str, modality: str) -> list[Path]:
+    """Return the files of a kind in a modality's class folders; films have sound too."""
+    if not folder.is_dir():
+        raise DataError(f"Modality {modality!r}: {folder} is not a folder.")
+    suffixes = EXTENSIONS.get(kind, set()) | (EXTENSIONS["video"] if kind == "audio" else set())
+    every = sorted(path for path in folder.glob("*/*") if path.is_file())
+    files = [path for path in every if path.suffix.lower() in suffixes]
+    if not files:
+        other = sorted({path.suffix for path in every}) or ["no files"]
+        raise DataError(
+            f"Modality {modality!r}: {folder} holds no <class>/<name> with an ending of kind {kind!r} ({', '.join(sorted(suffixes))}); "
+            f"it has {', '.join(other[:5])}. Put the files in class folders, or name another folder or kind."
+        )
+    return files
 
 
 def labels_of(
@@ -189,7 +208,13 @@ def labels_of(
     _check_column(label, frame)
     cells = frame[label].tolist()
     if separator is not None:
-        cells = [cell if is_missing(cell) else [p.strip() for p in str(cell).split(separator) if p.strip()] for cell in cells]
+        for row, cell in enumerate(cells):
+            if is_missing(cell):
+                raise DataError(
+                    f"Row {row} has no label: column {label!r} is empty there, which may mean no class. Drop the row, or write the "
+                    f"separator alone, {separator!r}, for a row of no class."
+                )
+        cells = [[part.strip() for part in str(cell).split(separator) if part.strip()] for cell in cells]
     return cells, classes
 
 
@@ -206,48 +231,3 @@ def _read_text(path: Path, unreadable: str) -> str | None:
         if unreadable == "missing":
             return None
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}. Replace it, or pass unreadable='missing'.") from error
-
-
-def _text(cell: Payload, row: int, modality: str) -> str | None:
-    if is_missing(cell):
-        return None
-    if not isinstance(cell, str):
-        raise DataError(f"Row {row}, modality {modality!r}: text must be a string; found {cell!r}. Read the column as text.")
-    return cell
-
-
-def _check_ids(column: str, frame: DataFrame) -> None:
-    _check_column(column, frame)
-    cells = frame[column]
-    if cells.dtype.kind == "f":
-        raise DataError(
-            f"Column {column!r} holds fractions ({cells.iloc[0]!r}): ids were read as floats and may have lost digits. Read the "
-            "table with dtype=str."
-        )
-    first: dict[Any, int] = {}
-    for row, cell in enumerate(cells.tolist()):
-        if is_missing(cell):
-            raise DataError(f"Row {row} has no id: column {column!r} is empty there.")
-        if first.setdefault(cell, row) != row:
-            count = int(cells.duplicated().sum())
-            raise DataError(
-                f"Rows {first[cell]} and {row} have one id, {cell!r}; {count:,} rows repeat an id of column {column!r}. Drop them "
-                f"(frame.drop_duplicates({column!r})), or leave id= out."
-            )
-
-
-def _take_out_damaged(payloads: dict[str, list[Payload]], kinds: Mapping[str, str]) -> dict[str, dict[int, str]]:
-    """Make holes of what cannot be decoded; return for each modality row to reason."""
-    damaged = {}
-    for modality, cells in payloads.items():
-        there = [row for row, cell in enumerate(cells) if not is_missing(cell)]
-        if found := faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}"):
-            payloads[modality] = [None if row in found else cell for row, cell in enumerate(cells)]
-            damaged[modality] = found
-            warnings.warn(
-                f"{len(found):,} of {len(there):,} payloads of {modality!r} cannot be decoded and are taken as missing, the first in row "
-                f"{min(found)}: {found[min(found)]} The data set's `unreadable` lists all.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-    return damaged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,11 @@ def is_missing(value: Any) -> bool:
     return type(value).__name__ in ("NAType", "NaTType")
 
 
+def looks_empty(text: str) -> bool:
+    """Return whether a text is how programs write a hole, such as `"nan"` or `"NULL"`. It is text all the same."""
+    return text.strip().lower() in ("nan", "na", "n/a", "null", "none", "<na>", "nat", "#n/a")
+
+
 def encode_labels(
     labels: Sequence[Any] | NDArray[Any] | None, classes: Sequence[str] | None
 ) -> tuple[Labels | None, tuple[str, ...]]:
@@ -36,7 +42,9 @@ def encode_labels(
         classes: class names in order.
 
     Raises:
-        DataError: a row without a label, or with one outside the classes.
+        DataError: a row without a label, with one outside the classes or one that is a fraction; a number that is spelt in two ways.
+
+    Warns of classes that differ in case or spaces alone, and of one that is a hole written out as text.
     """
     if labels is None:
         return None, tuple(classes or ())
@@ -102,9 +110,16 @@ def _sets(values: list[Any], classes: Sequence[str] | None) -> tuple[Labels, tup
 
 def _codes(values: list[Any], classes: Sequence[str] | None, rows: Sequence[int]) -> tuple[Labels, tuple[str, ...]]:
     """Return the class index of each value; `rows` are the row numbers for messages."""
+    for row, value in zip(rows, values, strict=True):
+        if isinstance(value, (float, np.floating)):
+            raise DataError(
+                f"Row {row}: label {float(value)!r} is a fraction, so labels were read as floats, as whole numbers are beside empty cells. "
+                "Read the column as text (dtype=str), or as integers (astype('Int64'))."
+            )
     if classes is None:
         names = tuple(str(v) for v in sorted(set(values), key=lambda v: (isinstance(v, str), v)))
         _distinct(names)
+        _check_spelling(names)
         index = {name: i for i, name in enumerate(names)}
         return np.array([index[str(v)] for v in values], np.int64), names
     names = tuple(str(c) for c in classes)
@@ -124,6 +139,31 @@ def _codes(values: list[Any], classes: Sequence[str] | None, rows: Sequence[int]
             f"Row {rows[place]}: label {values[place]!r} is outside the classes ({known}).{did_you_mean(str(values[place]), names)}"
         )
     return result, names
+
+
+def _check_spelling(names: Sequence[str]) -> None:
+    """Raise for numbers in two spellings, and warn of what is one class to the eye, or none."""
+    known = set(names)
+    for name in names:
+        if name.endswith(".0") and name[:-2] in known:
+            raise DataError(
+                f"Classes {name[:-2]!r} and {name!r} are one number in two spellings. Make labels of one type and spelling."
+            )
+    alike: dict[str, str] = {}
+    for name in names:
+        other = alike.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            warnings.warn(
+                f"Classes {other!r} and {name!r} differ in case or spaces alone. If they are one, mend the labels.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        if looks_empty(name):
+            warnings.warn(
+                f"A class is called {name!r}, which looks like a hole written out as text. Drop those rows, or pass label=None.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
 
 def _distinct(names: tuple[str, ...]) -> None:

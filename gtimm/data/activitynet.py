@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gtimm.core.errors import DataError, did_you_mean
 from gtimm.core.films.clips import Clip, Corpus, hold_out
-from gtimm.core.films.loader import FilmLoader
+from gtimm.core.films.loader import FilmLoader, heard
 from gtimm.core.media import FilmPart
 from gtimm.core.plugin import Info
+
+if TYPE_CHECKING:
+    from gtimm.core.dataset import Splits
 
 LIST = "activity_net.v1-3.min.json"
 SUFFIXES = (".mp4", ".mkv", ".webm")
@@ -46,10 +50,12 @@ class ActivityNet(FilmLoader):
         "videos, training": 10_024,
         "videos, validation": 4_926,
         "videos, testing": 5_044,
+        "segments, training": 15_410,
+        "segments, validation": 7_654,
         "clips with sound": 18_976,
     }
     source: ClassVar[str] = (
-        "http://activity-net.org/download.html (videos of version 1.3); with sound: Table 1 of the GTI-MM paper"
+        "http://activity-net.org/download.html (release 1.3; it calls segments instances); with sound: Table 1 of the GTI-MM paper"
     )
 
     annotations: str = LIST
@@ -91,6 +97,17 @@ class ActivityNet(FilmLoader):
             "segments without length": f"{empty}, left out",
         }
         return Corpus({"train": train, "val": val, "test": parts["validation"]}, tuple(classes), facts)
+
+    def counts(self, splits: Splits) -> dict[str, int]:
+        """Return the films and segments of the list, whether they are there or not, and the clips whose sound was read."""
+        database = self._database(self.folder() / Path(self.annotations).expanduser())
+        found: Counter[str] = Counter()
+        for entry in database.values():
+            found[f"videos, {entry['subset']}"] += 1
+            found[f"segments, {entry['subset']}"] += len(entry["annotations"])
+        found["classes"] = len({note["label"] for entry in database.values() for note in entry["annotations"]})
+        found["clips with sound"] = heard(splits)
+        return dict(found)
 
     def _database(self, path: Path) -> dict[str, Any]:
         if not path.is_file():

@@ -11,12 +11,13 @@ from typing import ClassVar, Literal
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.plugin import Info
+from gtimm.core.table_files import read_utf8
 
 FOLDERS = {"all": "crisismmd_datasplit_all", "agreed": "crisismmd_datasplit_agreed_label"}
 FILES = {"train": "train", "val": "dev", "test": "test"}
 STEMS = {"all": "task_humanitarian_text_img", "agreed": "task_humanitarian_text_img_agreed_lab"}
 SAYS = {"all": "", "agreed": ", rows whose text and image have one label, 5 classes after merging"}
-TEXT, IMAGE = "tweet_text", "image"
+TEXT, IMAGE, TWEET = "tweet_text", "image", "tweet_id"
 EXCLUDED = ("not_humanitarian", "other_relevant_information")
 MERGED = {
     "injured_or_dead_people": "affected_individuals",
@@ -24,6 +25,9 @@ MERGED = {
     "vehicle_damage": "infrastructure_and_utility_damage",
 }
 """How eight labels become the five of the agreed-label set (Ofli, Alam, Imran, ISCRAM 2020), where its files have them apart."""
+LABELS = frozenset({*MERGED, *MERGED.values(), "rescue_volunteering_or_donation_effort", *EXCLUDED})
+HUMANITARIAN = ("label", "label_text", "label_image")
+"""Columns that hold one of `LABELS`."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,13 @@ class CrisisMMD(DatasetLoader):
         """Read the data set.
 
         Raises:
-            DataError: a file, column, label or picture that is not there, or a line that cannot be read; names file and line.
+            DataError: a file, column, label or picture that is not there, a picture that stands twice, a line that cannot be read; names
+                file and line.
             ConfigError: a label to exclude that no row has.
         """
         files = {split: self._file(split) for split in FILES}
         tables = {split: read_lines(path, (TEXT, IMAGE, self.label)) for split, path in files.items()}
+        _check_ids(files, tables)
         found = {self._label(files[split], line) for split, lines in tables.items() for line in lines}
         if self.exclude is not None and (unknown := sorted(set(self.exclude) - found)):
             raise ConfigError(
@@ -118,6 +124,11 @@ class CrisisMMD(DatasetLoader):
         label = line.cells[self.label]
         if not label:
             raise DataError(f"{file}, line {line.number}: column {self.label!r} is empty. Mend or remove the line.")
+        if self.label in HUMANITARIAN and label not in LABELS:
+            raise DataError(
+                f"{file}, line {line.number}: {self.label!r} is {label!r}, which is no label of the humanitarian task."
+                f"{did_you_mean(label, LABELS)} Mend or remove the line."
+            )
         return MERGED.get(label, label) if self.labels == "agreed" else label
 
     def _split(self, split: str, file: Path, lines: Sequence[Line], classes: Sequence[str]) -> MultimodalDataset:
@@ -152,6 +163,25 @@ class CrisisMMDAgreed(CrisisMMD):
     labels: Literal["all", "agreed"] = "agreed"
 
 
+def _check_ids(files: Mapping[str, Path], tables: Mapping[str, Sequence[Line]]) -> None:
+    """Raise for a picture that stands twice, in one split or two, and for tweets whose numbers a spreadsheet shortened."""
+    seen: dict[str, tuple[Path, int]] = {}
+    for split, lines in tables.items():
+        for line in lines:
+            here = (files[split], line.number)
+            picture, tweet = line.cells[IMAGE], line.cells.get(TWEET, "0")
+            where = f"{files[split]}, line {line.number}"
+            if picture and (before := seen.setdefault(picture, here)) != here:
+                raise DataError(
+                    f"{where}: {IMAGE} {picture!r} stands in {before[0].name}, line {before[1]} too. Remove one of the two lines."
+                )
+            if not tweet.isdigit():
+                raise DataError(
+                    f"{where}: {TWEET} is {tweet!r}, not a whole number, as where a spreadsheet took it for a fraction. Unpack the data "
+                    "split again, and do not save it from a spreadsheet."
+                )
+
+
 def read_lines(file: Path, columns: Sequence[str]) -> list[Line]:
     """Read a tab-separated file in which quotes mean nothing and every cell is text.
 
@@ -162,10 +192,7 @@ def read_lines(file: Path, columns: Sequence[str]) -> list[Line]:
     Raises:
         DataError: unreadable, not UTF-8, without a column, or a line of another length; names the line.
     """
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}. Unpack the data split again.") from error
+    text = read_utf8(file, "Unpack the data split again.")
     header, *rest = [line.removesuffix("\r") for line in text.split("\n")]  # tweets hold other kinds of line ends
     names = header.split("\t")
     for column in columns:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from gtimm.core.errors import DataError
 from gtimm.core.plugin import Info
 from gtimm.core.prompts import words
 from gtimm.core.seeding import stream
+from gtimm.core.table_files import read_utf8
 from gtimm.core.tables import EXTENSIONS
 
 COLUMNS = ("image name", "title", "class label")
@@ -28,14 +27,18 @@ MEND = (
 )
 
 
+_ROW = re.compile(r'"?[^,"]*\.(?:jpe?g|png|txt)"?,', re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Line:
-    """A record of a titles file, and the line on which it ends, counted from 1."""
+    """A row of a titles file, and the line on which it begins, counted from 1; `hidden` where a CSV reader takes it for part of a title."""
 
     number: int
     image: str
     title: str
     label: str
+    hidden: bool = False
 
 
 class Food101(DatasetLoader):
@@ -56,8 +59,19 @@ class Food101(DatasetLoader):
     info: ClassVar[Info] = Info(
         kinds=("image", "text"), weights_licence="for research, by the makers' terms (you bring the files)"
     )
-    published: ClassVar[Mapping[str, int]] = MappingProxyType({"classes": 101})
-    source: ClassVar[str] = "the VISIIR project of UPMC (paper: https://hal.science/hal-01196959), for research"
+    published: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {
+            "images, train": 67_988,
+            "images, test": 22_716,
+            "titles, train": 67_972,
+            "titles, test": 22_716,
+            "classes": 101,
+        }
+    )
+    source: ClassVar[str] = (
+        "the VISIIR project of UPMC (paper: https://hal.science/hal-01196959), for research; in this layout, with these counts, from "
+        "https://www.kaggle.com/gianmarco96/upmcfood101 (Gallo, Ria, Landro, La Grassa, IVCNZ 2020)"
+    )
 
     root: str
     val_share: float = Field(default=0.1, gt=0, lt=1)
@@ -96,7 +110,21 @@ class Food101(DatasetLoader):
             "titles that name their class": f"{leaks} of {len(every)} ({leaks / len(every):.1%})",
             "class words": "removed from titles" if self.remove_class_words else "left in titles",
         }
+        if hidden := sum(line.hidden for line in every):
+            facts["titles behind an unclosed quote"] = f"{hidden}, read as rows of their own"
+        if repeated := len(every) - sum(len({(line.label, line.image) for line in lines}) for lines in tables.values()):
+            facts["pictures listed twice"] = f"{repeated}"
         return Splits(made["train"], made["val"], made["test"], facts)
+
+    def counts(self, splits: Splits) -> dict[str, int]:
+        """Return the pictures of the folders and the rows of the lists, as a CSV reader counts them: without the hidden ones."""
+        root = Path(self.root).expanduser()
+        found = {}
+        for part in ("train", "test"):
+            files = (path for folder in (root / "images" / part).iterdir() if folder.is_dir() for path in folder.iterdir())
+            found[f"images, {part}"] = sum(path.suffix.lower() in EXTENSIONS["image"] for path in files)
+            found[f"titles, {part}"] = sum(not line.hidden for line in read_titles(_file(root, part)))
+        return found
 
     def _divide(self, lines: Sequence[Line], file: Path) -> tuple[list[Line], list[Line]]:
         """Return training and validation rows, each in the order of the file."""
@@ -137,39 +165,59 @@ class Food101(DatasetLoader):
 
 
 def read_titles(file: Path) -> list[Line]:
-    """Read a titles file: comma-separated, quoted where needed, with or without a first line of column names.
+    """Read a titles file: image, title, class, with or without a first line of column names.
+
+    A line that begins with the name of a file begins a row, whatever quotes are open: a title of the distributed `train_titles.csv`
+    (at breakfast_burrito_730.jpg) has a quote that is closed 16 rows later, and those rows name `.txt` where the picture is `.jpg`. The
+    image is what stands before the first comma, the class what stands after the last.
 
     Args:
-        file: UTF-8; its columns are image name, title, class label. A first line whose first cell is no image file is column names.
+        file: UTF-8. A first line whose first cell is no image file is column names.
 
     Raises:
         DataError: unreadable, not UTF-8, without rows, or a line of another form; names the line.
     """
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}. Unpack the data set again.") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines: list[Line] = []
-    try:
-        for index, cells in enumerate(reader):
-            if not cells or (index == 0 and Path(cells[0].strip()).suffix.lower() not in EXTENSIONS["image"]):
-                continue
-            if len(cells) != len(COLUMNS):
-                raise DataError(
-                    f"{file}, line {reader.line_num} has {len(cells)} cells instead of {len(COLUMNS)} ({', '.join(COLUMNS)}). "
-                    "Quote titles that hold commas, or unpack the data set again."
-                )
-            image, title, label = (cell.strip() for cell in cells)
-            for name, cell in ((COLUMNS[0], image), (COLUMNS[2], label)):
-                if not cell or cell in (".", "..") or "/" in cell or "\\" in cell:
-                    raise DataError(f"{file}, line {reader.line_num}: the {name} is {cell!r}. Mend or remove the line.")
-            lines.append(Line(reader.line_num, image, title, label))
-    except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num} cannot be read: {error}. Mend the line's quotes.") from error
-    if not lines:
+    text = read_utf8(file, "Unpack the data set again.")
+    rows: list[tuple[int, str, bool]] = []
+    quoted = False  # the last title began with a quote that is not closed yet
+    for number, end in enumerate(text.split("\n"), 1):  # titles hold other kinds of line ends
+        line = end.removesuffix("\r")
+        if _ROW.match(line):
+            rows.append((number, line, quoted))
+            title = line.partition(",")[2]
+            begins, odd = title.startswith('"'), title.count('"') % 2 == 1
+            quoted = odd if begins else quoted and not odd
+        elif quoted:
+            before, content, was = rows.pop()
+            rows.append((before, f"{content}\n{line}", was))
+            quoted = line.count('"') % 2 == 0
+        elif line and number > 1:
+            rows.append((number, line, False))
+    if not rows:
         raise DataError(f"{file} has no rows. Unpack the data set again.")
-    return lines
+    return [_line(file, *row) for row in rows]
+
+
+def _line(file: Path, number: int, content: str, hidden: bool) -> Line:
+    cells = content.split(",")
+    if len(cells) < len(COLUMNS):
+        raise DataError(
+            f"{file}, line {number} has {len(cells)} cells instead of {len(COLUMNS)} ({', '.join(COLUMNS)}). Unpack the data set again."
+        )
+    image, title, label = (_unquoted(cell.strip()) for cell in (cells[0], ",".join(cells[1:-1]), cells[-1]))
+    for name, cell in ((COLUMNS[0], image), (COLUMNS[2], label)):
+        if not cell or cell in (".", "..") or "/" in cell or "\\" in cell:
+            raise DataError(f"{file}, line {number}: the {name} is {cell!r}. Mend or remove the line.")
+    return Line(number, f"{image[:-4]}.jpg" if image.lower().endswith(".txt") else image, title, label, hidden)
+
+
+def _unquoted(cell: str) -> str:
+    """Return a CSV cell without its quotes; a quote at one end alone is a fault of the file, and no part of the text."""
+    if len(cell) > 1 and cell[0] == cell[-1] == '"':
+        return cell[1:-1].replace('""', '"').strip()
+    return (
+        (cell[1:] if cell.startswith('"') else cell[:-1]).strip() if cell.count('"') == 1 and '"' in (cell[0], cell[-1]) else cell
+    )
 
 
 def names_class(title: str, label: str) -> bool:

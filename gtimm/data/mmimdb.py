@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import DataError
 from gtimm.core.plugin import Info
+from gtimm.core.table_files import read_utf8
 
 FILES = {"train": "train", "val": "dev", "test": "test"}
 GENRES = (
@@ -156,11 +157,9 @@ def read_split(file: Path) -> dict[str, list[str]]:
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes().decode("utf-8-sig"))
+        return json.loads(read_utf8(file, "Unpack the data set again."))
     except json.JSONDecodeError as error:
         raise DataError(f"{file}, line {error.lineno} is no JSON: {error.msg}. Unpack the data set again.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}. Unpack the data set again.") from error
 
 
 def _texts(file: Path, content: dict[str, Any], field: str) -> list[str] | None:

@@ -7,17 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
 from gtimm.core.errors import DataError, did_you_mean
 from gtimm.core.films.clips import Clip, Corpus, hold_out, read_lines
-from gtimm.core.films.loader import FilmLoader
+from gtimm.core.films.loader import FilmLoader, heard
 from gtimm.core.media import FilmPart
 from gtimm.core.plugin import Info
 
+if TYPE_CHECKING:
+    from gtimm.core.dataset import Splits
+
 LISTS = {"training": "trainingSet.csv", "validation": "validationSet.csv"}
+PAPER = (10, 51)
+"""How many of the most frequent classes the paper takes."""
 _CUT = re.compile(r"_\d+$")  # films cut from one source are named <source>_<second>
 
 
@@ -87,6 +92,16 @@ class MomentsInTime(FilmLoader):
             "validation": f"{self.val_share:.0%} of each class's training sources, seed {self.seed}",
         }
         return Corpus({"train": train, "val": val, "test": clips["validation"]}, tuple(sorted(chosen)), facts)
+
+    def counts(self, splits: Splits) -> dict[str, int]:
+        """Return the lines of the lists, whether their films are there or not, and the clips whose sound was read."""
+        root = self.folder()
+        lines = {part: _read(self._list(root, name), self.layout) for part, name in LISTS.items()}
+        found = {f"clips, {part}": len(of_part) for part, of_part in lines.items()}
+        found["classes"] = len({label for _, label, _ in lines["training"]})
+        if self.classes in PAPER:
+            found[f"clips with sound, {self.classes} classes"] = heard(splits)
+        return found
 
     def _list(self, root: Path, name: str) -> Path:
         place = root / "annotations" / name

@@ -61,7 +61,10 @@ def data_figure(parts: Mapping[str, Summary], path: str | PathLike[str]) -> Path
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, width_ratios=widths)
         _draw_patterns(left, parts, patterns)
-        _draw_classes(right, classes, columns, shares)
+        several = any(one.without_class is not None for one in parts.values())
+        _draw_classes(
+            right, classes, columns, shares, "Share missing, by each class of a row" if several else "Share missing, by class"
+        )
         with whole_file(out) as temporary:
             form = out.suffix[1:].lower()
             figure.savefig(temporary, format=form, dpi=160, metadata={"Date" if form == "svg" else "Software": None})
@@ -117,7 +120,7 @@ def _draw_patterns(panel: Axes, parts: Mapping[str, Summary], patterns: list[str
     panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(parts), frameon=False, fontsize=8)
 
 
-def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: NDArray[np.float64]) -> None:
+def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: NDArray[np.float64], title: str) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     plain = LinearSegmentedColormap.from_list("missing", ["#ffffff", COLOURS["hot-deck"][0]])
@@ -130,7 +133,7 @@ def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: N
     panel.set_xticks(range(len(columns)), columns, fontsize=8)
     panel.xaxis.tick_top()
     panel.set_yticks(range(len(classes)), [_short(label) for label in classes])
-    panel.set_title("Share missing, by class", loc="left", fontsize=10.5, fontweight="bold")
+    panel.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
     panel.tick_params(length=0, colors=COLOURS["muted"][0])
     panel.spines[:].set_visible(False)
 

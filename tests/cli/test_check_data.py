@@ -133,5 +133,9 @@ def test_published_counts_stand_beside_those_found(tmp_path: Path) -> None:
     done = call("food101", "--root", str(tmp_path))
     assert re.search(r"classes\W+101\W+2\W+-?99", done.output)
     assert json.loads(call("food101", "--root", str(tmp_path), "--json").output)["published"] == {
-        "classes": {"published": 101, "found": 2}
+        "images, train": {"published": 67_988, "found": 6},
+        "images, test": {"published": 22_716, "found": 6},
+        "titles, train": {"published": 67_972, "found": 6},
+        "titles, test": {"published": 22_716, "found": 6},
+        "classes": {"published": 101, "found": 2},
     }

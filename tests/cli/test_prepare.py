@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from films import film
 from miniatures import write_ucf101
 from typer.testing import CliRunner
 
-from gtimm import load_dataset
+from gtimm import Column, MultimodalDataset, load_dataset
 from gtimm.cli.main import app
+from gtimm.core.config import RunConfig
 from gtimm.core.errors import ConfigError, DataError
 
 
@@ -134,3 +137,60 @@ def test_an_interrupted_and_a_killed_run_keep_what_is_done_and_the_next_goes_on(
     assert f"{kept} there before" in done.output
     assert call("ucf101", "--root", whole, "--out", tmp_path / "whole").exit_code == 0
     assert files(out) == files(tmp_path / "whole")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("folders")
+    for number in range(6):
+        place = root / "video" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        film(place / f"{number}.mp4", 0.4)
+    names = [f"video/{'ab'[n % 2]}/{n}.mp4,{'ab'[n % 2]},{('train', 'val', 'test')[n // 2]}" for n in range(6)]
+    (root / "rows.csv").write_text("\n".join(["clip,kind,part", *names]))
+    return root
+
+
+def read_with(output: str) -> dict[str, Any]:
+    line = next(line for line in output.splitlines() if line.startswith("Read it with data: "))
+    found: dict[str, Any] = yaml.safe_load(line.removeprefix("Read it with "))["data"]
+    return found
+
+
+def test_a_table_is_prepared_and_the_configuration_that_is_printed_reads_it(folders: Path, tmp_path: Path) -> None:
+    done = call(folders / "rows.csv", "-m", "video=clip", "-m", "audio=clip", "--out", tmp_path / "out", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    assert "6 files: 6 prepared now" in done.output
+    splits = RunConfig.of({"data": {**read_with(done.output), "label": "kind", "split": "part"}}).load_data()
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [2, 2, 2]
+    assert splits.train.kind("video") == "image"
+    assert splits.train.present("video").all()
+    assert splits.train.present("audio").all()
+
+
+def test_a_configuration_of_tables_is_prepared_with_its_other_fields_kept(folders: Path, tmp_path: Path) -> None:
+    config = tmp_path / "experiment.yaml"
+    config.write_text(f"data: {{frame: {folders}/rows.csv, modalities: {{video: clip}}, label: kind, split: part}}\n")
+    done = call(config, "--out", tmp_path / "out", "--frames", "jpeg", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    data = read_with(done.output)
+    assert (data["label"], data["split"]) == ("kind", "part")
+    assert RunConfig.of({"data": data}).load_data().test.payload("video", 0).endswith(".jpg")
+
+
+def test_class_folders_become_a_table(folders: Path, tmp_path: Path) -> None:
+    done = call(folders, "--out", tmp_path / "out", "-m", "video=video", "-m", "audio=video", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    data = MultimodalDataset.from_table(
+        tmp_path / "out/table.csv", {"video": Column("video_frame", "image"), "audio": "audio_sound"}, "label"
+    )
+    assert (len(data), data.classes) == (6, ("a", "b"))
+    assert (tmp_path / "out/frames/video/a/0.mp4.png").is_file()
+
+
+def test_modalities_are_refused_where_the_data_knows_them(whole: Path, tmp_path: Path) -> None:
+    done = call("ucf101", "--root", whole, "--out", tmp_path / "out", "-m", "video=clip")
+    assert isinstance(done.exception, ConfigError)
+    assert "--modality is for tables" in str(done.exception)
+    done = call(tmp_path / "none.csv", "--out", tmp_path / "out")
+    assert "does not exist" in str(done.exception)

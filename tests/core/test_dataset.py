@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from films import film
 from PIL import Image
 from toys import KINDS, ToyBackbone, matrix, vectors
 
 from gtimm import Column, Missing, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MediaError, MissingPayloadError
+from gtimm.core.media import load_audio, load_still
 from gtimm.core.view import DatasetView
 from gtimm.core.workspace import open_workspace
 
@@ -225,12 +227,25 @@ def test_folders_that_cannot_be_read_say_why(files: Path) -> None:
     with pytest.raises(DataError, match="no folder named after a kind"):
         MultimodalDataset.from_folder(files)
     (files / "image" / "cat").mkdir(parents=True)
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(
+        DataError, match=r"image holds no <class>/<name> with an ending of kind 'image' \(\.bmp, .*it has no files"
+    ):
+        MultimodalDataset.from_folder(files)
+    (files / "image" / "cat" / "1.mp4").write_bytes(b"film")
+    with pytest.raises(DataError, match=r"it has \.mp4\. Put the files in class folders, or name another folder or kind"):
         MultimodalDataset.from_folder(files)
     for suffix in (".png", ".jpg"):
         Image.new("RGB", (2, 2)).save(files / "image" / "cat" / f"1{suffix}")
     with pytest.raises(DataError, match="one stem"):
         MultimodalDataset.from_folder(files)
+
+
+def test_a_folder_of_films_gives_pictures_and_sound(files: Path) -> None:
+    (files / "films" / "cat").mkdir(parents=True)
+    film(files / "films" / "cat" / "1.mp4", 0.4)
+    data = MultimodalDataset.from_folder(files, {"video": "films", "audio": "films"})
+    assert load_still("video", data.payload("video", 0)).size == (96, 64)
+    assert load_audio(data.payload("audio", 0))[1] == 16_000
 
 
 def test_text_files_that_are_not_utf8_are_named_or_missing(files: Path) -> None:

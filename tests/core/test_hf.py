@@ -193,3 +193,24 @@ def test_files_elsewhere_are_refused_when_they_are_read() -> None:
     data = MultimodalDataset.from_hf(whole, {"photo": Column("photo", kind="image")}, "y")
     with pytest.raises(DataError, match="not on this machine"):
         data.payload("photo", 0)
+
+
+def test_damaged_payloads_are_taken_out_on_request_and_listed() -> None:
+    rows = [{"bytes": picture(c), "path": None} for c in COLOURS]
+    rows[2]["bytes"] = b"no picture"
+    with pytest.warns(RuntimeWarning, match="1 of 4 payloads of 'photo' cannot be decoded"):
+        data = MultimodalDataset.from_hf(corpus(photo=rows), {"photo": "photo"}, "y", unreadable="missing")
+    assert data.present("photo").tolist() == [True, True, False, True]
+    assert list(data.unreadable["photo"]) == [2]
+    assert data.payload("photo", 3) == picture("white")
+    with pytest.raises(ConfigError, match="unreadable="):
+        MultimodalDataset.from_hf(corpus(), MODALITIES, "y", unreadable="skip")  # type: ignore[arg-type]
+
+
+def test_ids_must_be_there_and_differ() -> None:
+    data = MultimodalDataset.from_hf(corpus(user=[4, 3, 2, 1]), {"photo": "photo"}, "y", id="user")
+    assert data.extra["user"].tolist() == [4, 3, 2, 1]
+    with pytest.raises(DataError, match=r"Rows 0 and 1 have one id, 1; 1 rows repeat an id of column 'user'.*dataset\.filter"):
+        MultimodalDataset.from_hf(corpus(), {"photo": "photo"}, "y", id="user")
+    with pytest.raises(DataError, match="Did you mean 'user'"):
+        MultimodalDataset.from_hf(corpus(), {"photo": "photo"}, "y", id="users")

@@ -153,6 +153,12 @@ def test_a_format_that_runs_another_program_is_refused() -> None:
         load_image(png(Image.new("RGB", (4, 4)), format="EPS"))
 
 
+def test_a_film_that_is_no_image_says_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.MP4").write_bytes(b"film")
+    with pytest.raises(MediaError, match=r"a\.MP4' cannot be decoded: .*A column of films is of kind 'video'"):
+        load_image(tmp_path / "a.MP4")
+
+
 @pytest.mark.parametrize(("values", "expected"), [([0.0, 1.0], 255), ([0.0, 255.0], 255), ([0.0, 65535.0], 255)])
 def test_float_images_scale_by_the_smallest_usual_range(values: list[float], expected: int) -> None:
     assert pixel(png(Image.fromarray(np.array([values], np.float32)), format="TIFF"), (1, 0)) == (expected,) * 3

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from films import film
+from forks import garbage
 from PIL import Image
 
 from gtimm.backbones.imagebind.tiny import ImageBindTiny
@@ -268,3 +269,9 @@ def test_folders_of_another_form_of_others_or_in_use_are_refused(films: Path, tm
     with pytest.raises(StoreError, match="Another process prepares"):
         prepare(loader, out)
     held.release()
+
+
+def test_workers_leave_the_garbage_of_the_parent_alone(films: Path, tmp_path: Path) -> None:
+    with garbage(tmp_path / "freed") as freed:
+        assert prepare(Folder(root=str(films)), tmp_path / "out", workers=2).made == 6
+    assert freed == [os.getpid()]

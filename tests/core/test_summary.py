@@ -12,8 +12,9 @@ from PIL import Image
 
 from gtimm import Missing, MultimodalDataset
 from gtimm.core.dataset import Splits
+from gtimm.core.duplicates import find_duplicates
 from gtimm.core.errors import ConfigError
-from gtimm.core.summary import compare_published, find_duplicates
+from gtimm.core.summary import compare_published
 
 
 def texts(count: int, **options: object) -> MultimodalDataset:
@@ -53,6 +54,11 @@ def test_of_multilabel_data_a_row_counts_in_each_class() -> None:
     found = data.summary()
     assert found.classes == {"a": 1, "b": 2}
     assert found.missing_by_class == {"a": {"text": 0}, "b": {"text": 1}}
+    assert (found.without_class, found.to_dict()["without_class"]) == (1, 1)
+    assert "classes: 2; 1.0 a row, 1 without any" in str(found)
+    single = MultimodalDataset.from_arrays({"text": ["x", "y"]}, ["a", "b"]).summary()
+    assert single.without_class is None
+    assert "a row" not in str(single)
 
 
 def test_data_without_labels_has_one_line(holes: MultimodalDataset) -> None:
@@ -104,7 +110,7 @@ def test_duplicates_across_splits_are_found_by_content_alone(tmp_path: Path) -> 
         ("image", "train", "val", 1, ((0, 0),)),
         ("text", "train", "test", 1, ((1, 0),)),
     }
-    assert "1 rows of val have the image of a row of train" in str(found)
+    assert "1 row of val has the image of a row of train" in str(found)
     assert splits.summary(duplicates=False).duplicates is None
     hidden = Splits(splits.train, splits.val.with_missing(Missing(image=1.0)), splits.test)
     assert [d.modality for d in hidden.summary().duplicates or ()] == ["text"]

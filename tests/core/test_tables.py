@@ -101,6 +101,9 @@ def test_quotes_mean_nothing_in_tsv_and_hold_cells_together_in_csv(tmp_path: Pat
         ("a.tsv", "a\tb\nx\ty\nx\ty\tz\n", DataError, "line 3 has 3 cells, the header has 2.*tab"),
         ("a.csv", 'a,b\nx,"y\n', DataError, "line 2.*quotes"),
         ("a.csv", "a,b\nx," + "y" * 140_000, DataError, "line 2.*JSON lines"),
+        ("a.csv", "a;b\nx;y\n", DataError, r"one column, 'a;b'.*semicolons.*sep=';'"),
+        ("a.csv", "a\tb\nx\ty\n", DataError, r"between tabs.*Name the file \.tsv"),
+        ("a.tsv", "a,b\nx,y\n", DataError, r"between commas.*Name the file \.csv"),
         ("a.csv", "", DataError, "empty"),
         ("a.tsv", "\n", DataError, "empty"),
         ("a.jsonl", "\n", DataError, "empty"),
@@ -134,6 +137,9 @@ def test_duplicated_ids_are_reported_and_ids_read_as_floats_refused() -> None:
         MultimodalDataset.from_frame(frame, {"text": "t"}, id="id")
     with pytest.raises(DataError, match=r"Row 1 has no id"):
         MultimodalDataset.from_frame(frame.assign(id=["a", None, "b", "c"]), {"text": "t"}, id="id")
+    for shortened in ("9.17793E+17", "9,2E+17"):
+        with pytest.raises(DataError, match=r"Row 1: the id '9.*a spreadsheet shortened"):
+            MultimodalDataset.from_frame(frame.assign(id=["1e5", shortened, "b", "12E34"]), {"text": "t"}, id="id")
     with pytest.raises(DataError, match=r"read as floats.*dtype=str"):
         MultimodalDataset.from_frame(frame.assign(id=[12345.0, None, 1.0, 2.0]), {"text": "t"}, id="id")
 
@@ -161,6 +167,47 @@ def test_a_wrong_root_is_told_from_a_wrong_path(corpus: Path) -> None:
     frame.loc[7, "photo"] = "pictures/none.png"
     with pytest.raises(DataError, match=r"Row 7.*does not exist\. Mend the path or leave the cell empty"):
         MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus)
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("https://example.org/1.png", "is an address.*download them"),
+        ("s3://bucket/1.png", "is an address"),
+        ("nan", "'nan' looks like a hole that was written out"),
+        ("N/A", "'N/A' looks like a hole that was written out"),
+        ("pictures\\1.png", "replace the backslashes"),
+        (" pictures/1.png", "begins or ends with a space"),
+        ("pictures/1.PNG", r"The folder has '1\.png'"),
+        ("pictures/1", r"The folder has '1\.png'"),
+        ("../1.png", r"leads out of .*Pass root="),
+        ("pictures/none.png", r"leave the cell empty\.$"),
+    ],
+)
+def test_what_a_path_that_is_not_there_may_mean_is_said(corpus: Path, cell: str, says: str) -> None:
+    frame = pd.DataFrame({"photo": ["pictures/0.png", cell]})
+    with pytest.raises(DataError, match=f"Row 1, modality 'image': .*{says}"):
+        MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus)
+
+
+def test_texts_that_are_holes_written_out_are_warned_of_and_stay(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "text,kind\nx,a\nnan,b\n,a\nNULL,b\n")
+    with pytest.warns(RuntimeWarning, match="2 cells of column 'text' are 'nan' or the like, the first in row 1"):
+        data = MultimodalDataset.from_table(tmp_path / "a.csv", {"text": "text"}, "kind")
+    assert data.present("text").tolist() == [True, True, False, True]
+
+
+def test_a_file_as_pandas_reads_it_and_as_we_do_give_the_same(corpus: Path) -> None:
+    rows = [f"{i},pictures/{i}.png,{'' if i % 3 else f'wörd {i}'},{i % 2}" for i in range(12)]
+    write(corpus / "messy.csv", b"\xef\xbb\xbf" + "\r\n".join(["id,photo,words,kind", *rows, ""]).encode())
+    ours = MultimodalDataset.from_table(corpus / "messy.csv", {"image": "photo", "text": "words"}, "kind")
+    theirs = MultimodalDataset.from_frame(
+        pd.read_csv(corpus / "messy.csv"), {"image": "photo", "text": "words"}, "kind", root=corpus
+    )
+    assert ours.classes == theirs.classes == ("0", "1")
+    assert ours.labels.tolist() == theirs.labels.tolist() == [i % 2 for i in range(12)]
+    assert [dict(row) for row in ours] == [dict(row) for row in theirs]
+    assert int(ours.present("text").sum()) == 4
 
 
 def test_the_first_wrong_row_is_named_whatever_its_folder(corpus: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,35 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert name == "samples_f1"
     assert each.mean() == pytest.approx(found["samples_f1"], abs=1e-6)
     assert scores(p[:3] * 0, np.zeros((3, 5), bool)) == {"samples_f1": 0, "micro_f1": 0, "macro_f1": 0, "auroc": 0.5}
+
+
+def test_labels_that_were_read_as_floats_name_the_mend() -> None:
+    for labels in ([0.0, 1.0, 0.0, 1.0], np.array([0.0, 1.0, 0.0, 1.0])):
+        with pytest.raises(DataError, match=r"Row 0: label 0\.0 is a fraction.*dtype=str"):
+            films(labels)
+    with pytest.raises(DataError, match=r"'1' and '1\.0' are one number in two spellings"):
+        films(["0", "1", "1.0", "0"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["dog", "Dog", "cat", "cat"], "'Dog' and 'dog' differ in case or spaces alone"),
+        (["a b", "a  b ", "c", "c"], "'a  b ' and 'a b' differ in case or spaces"),
+        (["a", "nan", "b", "a"], "A class is called 'nan'"),
+    ],
+)
+def test_classes_that_look_like_a_slip_are_warned_of(labels: list[str], says: str) -> None:
+    with pytest.warns(RuntimeWarning, match=says):
+        assert len(films(labels).classes) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        films(["Music", "Musical", "Music", "Film-Noir"])
+
+
+def test_of_several_classes_in_a_cell_the_separator_alone_is_none() -> None:
+    frame = pd.DataFrame({"text": TEXTS[:3], "genres": ["a|b", "|", "b"]})
+    data = MultimodalDataset.from_frame(frame, {"text": "text"}, "genres", label_separator="|")
+    assert data.labels.tolist() == [[True, True], [False, False], [False, True]]
+    with pytest.raises(DataError, match=r"Row 1 has no label: column 'genres' is empty there.*'\|', for a row of no class"):
+        MultimodalDataset.from_frame(frame.assign(genres=["a", "", "b"]), {"text": "text"}, "genres", label_separator="|")

@@ -106,6 +106,22 @@ def test_mute_films_may_stay_with_a_hole_and_validation_is_cut_by_film(root: Pat
     assert list(again.val.extra["clip"]) == list(data.val.extra["clip"])
 
 
+@pytest.mark.filterwarnings("ignore:.*clips of activitynet are left out")
+def test_films_and_segments_of_the_list_are_counted_whether_they_are_there_or_not(root: Path) -> None:
+    loader = ActivityNet(root=str(root))
+    assert loader.counts(loader.load()) == {
+        "videos, training": 8,
+        "videos, validation": 4,
+        "videos, testing": 1,
+        "segments, training": 17,
+        "segments, validation": 8,
+        "segments, testing": 0,
+        "classes": 2,
+        "clips with sound": 20,
+    }
+    assert set(ActivityNet.published) <= set(loader.counts(loader.load()))
+
+
 def rename(database: dict[str, Any], old: str, new: str) -> None:
     note = database["a-01_xyz"]["annotations"][0]
     note[new] = note.pop(old)

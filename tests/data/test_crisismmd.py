@@ -131,7 +131,33 @@ def test_lines_that_cannot_be_read_are_named(root: Path) -> None:
     with pytest.raises(DataError, match=r"img_train\.tsv, line 5: column 'label' is empty"):
         load_dataset("crisismmd", root=str(root))
     tsv(root).write_bytes("\n".join(lines).encode("utf-16"))
-    with pytest.raises(DataError, match=r"img_train\.tsv cannot be read as UTF-8"):
+    with pytest.raises(DataError, match=r"img_train\.tsv is UTF-16, not UTF-8\. Unpack"):
+        load_dataset("crisismmd", root=str(root))
+
+
+def test_unknown_labels_repeated_pictures_and_shortened_ids_are_named(root: Path) -> None:
+    whole = {split: tsv(root, split).read_bytes() for split in SIZES}
+    edit(tsv(root, "dev"), "\tvehicle_damage\t", "\tvehicle_damages\t", 1)
+    with pytest.raises(
+        DataError, match=r"img_dev\.tsv, line \d+: 'label' is 'vehicle_damages', which.*Did you mean 'vehicle_damage'"
+    ):
+        load_dataset("crisismmd", root=str(root))
+    tsv(root, "dev").write_bytes(whole["dev"] + whole["train"].split(b"\n")[3] + b"\n")
+    with pytest.raises(DataError, match=r"img_dev\.tsv, line 18: image .*stands in .*img_train\.tsv, line 4 too\. Remove one"):
+        load_dataset("crisismmd", root=str(root))
+    tsv(root, "dev").write_bytes(whole["dev"])
+    tweet = table(root, "test")["tweet_id"].iloc[5]
+    edit(tsv(root, "test"), f"\t{tweet}\t", "\t9.1779E+17\t", 1)
+    with pytest.raises(DataError, match=r"img_test\.tsv, line 7: tweet_id is '9\.1779E\+17', not a whole number.*spreadsheet"):
+        load_dataset("crisismmd", root=str(root))
+
+
+def test_lines_of_another_encoding_are_named(root: Path) -> None:
+    lines = tsv(root).read_bytes().split(b"\n")
+    tsv(root).write_bytes(b"\n".join([*lines[:3], lines[3].replace(b"a", b"\xe9"), *lines[4:]]))
+    with pytest.raises(
+        DataError, match=r"img_train\.tsv, line 4 is not UTF-8: byte 0xe9; 1 lines.*mixes two\. Unpack the data split again"
+    ):
         load_dataset("crisismmd", root=str(root))
 
 

@@ -161,7 +161,7 @@ def test_damaged_files_are_named(root: Path) -> None:
     with pytest.raises(DataError, match=r"0068646\.json holds list \[\]; expected an object"):
         load_dataset("mmimdb", root=str(root))
     film.write_bytes(b"\xff\xfe{}")
-    with pytest.raises(DataError, match=r"0068646\.json cannot be read as UTF-8"):
+    with pytest.raises(DataError, match=r"0068646\.json is UTF-16, not UTF-8"):
         load_dataset("mmimdb", root=str(root))
 
 

@@ -11,6 +11,8 @@ from films import film
 from gtimm import load_dataset
 from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.media import load_audio, load_image
+from gtimm.data import moments
+from gtimm.data.moments import MomentsInTime
 
 COUNTS = {"clapping": 6, "adult+female+singing": 5, "barking": 5, "boiling": 4}
 
@@ -61,6 +63,18 @@ def test_the_most_frequent_classes_with_sound_are_taken(whole: Path) -> None:
     )  # ties by name
     named = load_dataset("moments", root=str(whole), classes=["boiling", "barking"])
     assert named.train.classes == ("barking", "boiling")
+
+
+def test_lines_of_the_lists_are_counted_whatever_classes_are_chosen(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = MomentsInTime(root=str(whole), classes=2)
+    assert loader.counts(loader.load()) == {"clips, training": 40, "clips, validation": 8, "classes": 4}
+    monkeypatch.setattr(moments, "PAPER", (2, 3))
+    assert MomentsInTime(root=str(whole), classes=3).counts(load_dataset("moments", root=str(whole), classes=3)) == {
+        "clips, training": 40,
+        "clips, validation": 8,
+        "classes": 4,
+        "clips with sound, 3 classes": 32,
+    }
 
 
 def test_films_of_one_source_validate_together(whole: Path) -> None:

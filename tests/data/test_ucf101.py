@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import all_frames
+from films import all_frames, film
 from miniatures import ACTIONS, write_ucf101
 
 from gtimm import Pipeline, load_dataset
@@ -81,6 +81,23 @@ def test_sound_is_cut_and_silent_classes_are_holes(whole: Path) -> None:
     np.testing.assert_array_equal(samples, uncut[:, : samples.shape[1]])
 
 
+def test_silent_films_of_the_51_classes_are_left_out_or_holes_and_counted(root: Path) -> None:
+    mute = [root / f"UCF-101/Bowling/v_Bowling_g01_c0{clip}.avi" for clip in (1, 2)]
+    for path in mute:
+        film(path, 0.4, sound=False, codec="mpeg4")
+    data = load_dataset("ucf101", root=str(root))
+    assert len(data.train) + len(data.val) + len(data.test) == 82
+    assert data.facts["clips without sound"] == "2, left out"
+    assert not {f"Bowling/{path.stem}" for path in mute} & {
+        name for part in (data.train, data.val, data.test) for name in names(part)
+    }
+    counts = UCF101(root=str(root)).counts(data)
+    assert (counts["clips of the 51 classes"], counts["clips with sound"], counts["classes with sound"]) == (84, 82, len(ACTIONS))
+    every = load_dataset("ucf101", root=str(root), audio_only=False)
+    assert sum(map(len, (every.train, every.val, every.test))) == 98
+    assert UCF101(root=str(root), audio_only=False).counts(every)["clips with sound"] == 82
+
+
 def test_validation_takes_whole_groups_of_every_class_never_of_test_and_is_seeded(whole: Path) -> None:
     data = load_dataset("ucf101", root=str(whole))
     groups = [{group(name) for name in names(split)} for split in (data.train, data.val, data.test)]
@@ -143,7 +160,7 @@ MISTAKES = {
         lists("classInd.txt", lambda text: text.replace("2 ", "two ")),
         r"classInd\.txt, line 2: .*<number> <class>",
     ),
-    "not text": (lambda root: (root / "ucfTrainTestlist/classInd.txt").write_bytes(b"\xff\xfe1"), "cannot be read as UTF-8"),
+    "not text": (lambda root: (root / "ucfTrainTestlist/classInd.txt").write_bytes(b"\xff\xfe1"), "is UTF-16, not UTF-8"),
     "one group": (
         lists("trainlist01.txt", lambda text: "\r\n".join(x for x in text.split("\r\n") if "Typing" not in x or "_g03_" in x)),
         r"class 'Typing' come from one source, 'Typing/03'",

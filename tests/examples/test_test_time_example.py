@@ -12,7 +12,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "test_time.py"
 
 
 @pytest.fixture
-def main() -> Any:
+def main(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
     return runpy.run_path(str(EXAMPLE))["main"]
 
 
@@ -23,6 +24,11 @@ def test_it_says_both_what_helps_and_what_does_not(main: Any, capsys: pytest.Cap
     assert scores["complete training rows"]["regression"][1] > scores["complete training rows"]["zero"][1]
     assert " helps: " in said
     assert " HURTS: " in said
+
+
+def test_the_miniature_runs(main: Any, tmp_path: Path) -> None:
+    scores = main(["--miniature", "--missing", "0.9", "--epochs", "8", "--store", str(tmp_path)])
+    assert all(0 < score <= 1 for found in scores.values() for values in found.values() for score in values)
 
 
 def test_it_is_short() -> None:

@@ -7,6 +7,7 @@ are prepared in the process itself.
 
 from __future__ import annotations
 
+import gc
 import mmap
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,27 @@ def cores() -> int:
 def can_fork() -> bool:
     """Return whether workers can be forked here: not on macOS, where a fork after threads is unsafe, nor in a daemon."""
     return sys.platform == "linux" and not multiprocessing.current_process().daemon
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Fork in this block, and call `forked` in the child: garbage of the parent is then never collected there.
+
+    It may own threads, as a frame of PyAV does that was scaled. They do not exist in the child, where freeing it waits for them for ever.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def forked() -> None:
+    """Leave alone what the parent left, and collect one's own garbage; see `forking`."""
+    gc.freeze()
+    gc.enable()
 
 
 class ItemError(PluginError):
@@ -94,7 +117,8 @@ class Workers:
         for which in range(workers):
             reply, answer = context.Pipe(duplex=False)
             process = context.Process(target=self._work, args=(which, answer), daemon=True, name=f"gtimm-prepare-{which}")
-            process.start()
+            with forking():
+                process.start()
             answer.close()
             self._processes.append(process)
             self._replies.append(reply)
@@ -166,6 +190,7 @@ class Workers:
         )
 
     def _work(self, which: int, answer: Connection) -> None:
+        forked()
         import torch
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers

@@ -11,32 +11,36 @@ import numpy as np
 from gtimm.core.errors import DataError
 from gtimm.core.media import FilmPart
 from gtimm.core.seeding import stream
+from gtimm.core.table_files import read_utf8
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of a data set of films.
+    """One row of a data set of films, or a film or sound of a table.
 
     Attributes:
         name: `/`-separated words that no other clip has; prepared files are named by it.
         label: class name.
         group: clips of one group come from one source, and never stand in training and validation both.
-        image: the part of the film in whose middle the frame is.
-        audio: the part whose sound it is; None where the film is known to be silent.
+        image: the part of the film in whose middle the frame is; None where no frame is wanted.
+        audio: the part whose sound it is; None where the film is known to be silent, or no sound is wanted.
         where: file and line that list it, for messages.
     """
 
     name: str
     label: str
     group: str
-    image: FilmPart
+    image: FilmPart | None
     audio: FilmPart | None
     where: str
 
     @property
     def film(self) -> Path:
         """The film's file."""
-        return Path(self.image.path)
+        part = self.image or self.audio
+        if part is None:
+            raise DataError(f"{self.where}: nothing is wanted of {self.name!r}.")
+        return Path(part.path)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,4 @@ def read_lines(path: Path, mend: str) -> list[str]:
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist. {mend}")
-    try:
-        return path.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}. Unpack it again.") from error
+    return read_utf8(path, "Unpack it again.").splitlines()

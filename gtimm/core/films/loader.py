@@ -181,6 +181,11 @@ class FilmLoader(DatasetLoader):
         return facts
 
 
+def heard(splits: Splits) -> int:
+    """Return how many rows of all splits have sound."""
+    return sum(int(part.present("audio").sum()) for part in (splits.train, splits.val, splits.test))
+
+
 def _without_sound(films: Sequence[Path]) -> set[Path]:
     """Return the films whose header names no sound track; one that cannot be opened is left to its first use."""
 

@@ -43,30 +43,55 @@ def prepare(
     workers: int | None = None,
     skip_unreadable: bool = False,
 ) -> Report:
-    """Write the middle frame and the sound of every clip that is not in the folder yet, each file whole or not at all.
-
-    Interrupted or killed, the next run goes on: what the index names is kept unless its film changed. Clips that fail are tried again.
+    """Prepare the clips of a data set of films; see `prepare_clips`.
 
     Args:
         loader: the data set; its `absent` says whether films may be lacking.
-        out: the folder; new, or one of the same form.
+        out: as in `prepare_clips`, as are the others.
         form: of the files.
         workers: processes; by default the cores.
         skip_unreadable: note clips that cannot be decoded in the index, so that the loader takes what they lack as holes.
 
     Raises:
         DataError: what `loader.read` raises; a film is absent and may not be; a folder of another form.
-        StoreError: the folder cannot be written, or another process prepares there.
-        KeyboardInterrupt: after what was under way is written and indexed.
     """
-    folder, form = Path(out).expanduser(), form or Form()
     clips = loader.read().every()
     lost = [clip for clip in clips if not clip.film.is_file()]
     if lost and loader.absent == "error":
         raise DataError(
             f"{lost[0].where}: {lost[0].film} does not exist ({len(lost):,} of {len(clips):,} clips have no film). {loader.layout}"
         )
-    report, began = Report(len(clips), absent=lost), time.monotonic()
+    return prepare_clips(clips, lost, out, form, workers=workers, skip_unreadable=skip_unreadable)
+
+
+def prepare_clips(
+    clips: Sequence[Clip],
+    lost: Sequence[Clip],
+    out: str | os.PathLike[str],
+    form: Form | None = None,
+    *,
+    workers: int | None = None,
+    skip_unreadable: bool = False,
+) -> Report:
+    """Write the middle frame and the sound of every clip that is not in the folder yet, each file whole or not at all.
+
+    Interrupted or killed, the next run goes on: what the index names is kept unless its film changed. Clips that fail are tried again.
+
+    Args:
+        clips: all that are wanted.
+        lost: those whose film is not there.
+        out: the folder; new, or one of the same form.
+        form: of the files.
+        workers: processes; by default the cores.
+        skip_unreadable: note clips that cannot be decoded in the index, so that what they lack can be taken as holes.
+
+    Raises:
+        DataError: a folder of another form.
+        StoreError: the folder cannot be written, or another process prepares there.
+        KeyboardInterrupt: after what was under way is written and indexed.
+    """
+    folder, form = Path(out).expanduser(), form or Form()
+    report, began = Report(len(clips), absent=list(lost)), time.monotonic()
     held = claim(folder / ".lock")
     if held is None:
         raise StoreError(f"Another process prepares films in {folder}. Wait for it, or choose another folder.")

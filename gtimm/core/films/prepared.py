@@ -53,7 +53,7 @@ class Record:
     """A line of the index: a clip's parts as they were asked for, its files, and the film's state then."""
 
     clip: str
-    image: Bounds
+    image: Bounds | None
     audio: Bounds | None
     frame: str | None
     sound: str | None
@@ -64,16 +64,16 @@ class Record:
 
     def fits(self, clip: Clip) -> bool:
         """Return whether the clip still asks for the same parts."""
-        return self.image == bounds(clip.image) and self.audio == (None if clip.audio is None else bounds(clip.audio))
+        return (self.image, self.audio) == (bounds(clip.image), bounds(clip.audio))
 
     def complete(self, folder: Path) -> bool:
         """Return whether the files are there."""
         return all((folder / name).is_file() for name in (self.frame, self.sound) if name is not None)
 
 
-def bounds(part: FilmPart) -> Bounds:
-    """Return the bounds of a part as JSON has them."""
-    return [part.start, part.end]
+def bounds(part: FilmPart | None) -> Bounds | None:
+    """Return the bounds of a part as JSON has them; None where nothing is wanted."""
+    return None if part is None else [part.start, part.end]
 
 
 class Prepared:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import MediaError
-from gtimm.core.features.workers import can_fork
+from gtimm.core.features.workers import can_fork, forked, forking
 from gtimm.core.files import whole_file
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.prepared import JPEG_QUALITY, RATE, Form, Record, bounds
@@ -44,7 +43,8 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
             with _noticed() as interrupted:
                 while (left or running) and not suspects:
                     while left and len(running) < AHEAD * workers:
-                        running[pool.submit(_take, left[-1], folder, form)] = left[-1]
+                        with forking():
+                            running[pool.submit(_take, left[-1], folder, form)] = left[-1]
                         left.pop()
                     for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
                         record = future.result()
@@ -83,7 +83,9 @@ def _noticed() -> Iterator[Callable[[], bool]]:
 def _alone(clip: Clip, folder: Path, form: Form) -> Record:
     with _pool(1) as pool:
         try:
-            return pool.submit(_take, clip, folder, form).result()
+            with forking():
+                taken = pool.submit(_take, clip, folder, form)
+            return taken.result()
         except BrokenProcessPool:
             return _record(clip, None, None, False, {"film": "the decoder took its process down"})
 
@@ -95,7 +97,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _begin(parent: int) -> None:
     """Leave interruptions to the parent, end when it is gone, and compute with one thread."""
-    gc.freeze()  # collecting what the parent left, such as an encoder with threads, would wait for threads that are not here
+    forked()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -113,23 +115,36 @@ def _take(clip: Clip, folder: Path, form: Form) -> Record:
     """Write a clip's frame and sound and return its record; runs in a worker."""
     frame, sound = form.files(clip)
     failed: dict[str, str] = {}
-    silent = clip.audio is None
+    silent = False
     try:
-        _write_frame(load_image(clip.image), folder / frame, form)
+        if clip.image is not None:
+            _write_frame(load_image(clip.image), folder / frame, form)
     except MediaError as error:
         failed["image"] = str(error)
     try:
-        silent = silent or not has_sound(clip.film)
+        silent = _is_silent(clip)
         if clip.audio is not None and not silent:
             _write_sound(clip.audio, folder / sound, form)
     except MediaError as error:
         failed["audio"] = str(error)
-    return _record(clip, None if "image" in failed else frame, None if silent or "audio" in failed else sound, silent, failed)
+    lacks_frame, lacks_sound = clip.image is None or "image" in failed, clip.audio is None or silent or "audio" in failed
+    return _record(clip, None if lacks_frame else frame, None if lacks_sound else sound, silent, failed)
+
+
+def _is_silent(clip: Clip) -> bool:
+    """Return whether a clip has no sound: none is known of, or its film has no sound track."""
+    if clip.audio is None:
+        return True
+    try:
+        return not has_sound(clip.film)
+    except MediaError:
+        if clip.image is not None:
+            raise
+        return False  # of a form that only soundfile knows, or damaged: decoding says it
 
 
 def _record(clip: Clip, frame: str | None, sound: str | None, silent: bool, failed: dict[str, str]) -> Record:
-    audio = None if clip.audio is None else bounds(clip.audio)
-    return Record(clip.name, bounds(clip.image), audio, frame, sound, silent, *film_state(clip.film), failed)
+    return Record(clip.name, bounds(clip.image), bounds(clip.audio), frame, sound, silent, *film_state(clip.film), failed)
 
 
 def film_state(film: Path) -> tuple[int, int]:

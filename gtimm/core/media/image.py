@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 """Pixels of the largest image, or frame of a video, that is decoded."""
 
+_FILMS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 _PROGRAMS = ("EPS", "WMF")  # formats that Pillow hands to another program or to the operating system
 _header = threading.Lock()  # warning filters belong to the process, and images are opened from many threads
 
@@ -76,9 +78,10 @@ def _read_header(file: BinaryIO, payload: Payload) -> Image:
     except Image.DecompressionBombError as error:
         raise MediaError(f"Image {describe(payload)} has more than {MAX_PIXELS:,} pixels; scale it down.") from error
     except UnidentifiedImageError as error:
+        film = isinstance(payload, (str, os.PathLike)) and os.fspath(payload).lower().endswith(_FILMS)
+        mend = "A column of films is of kind 'video'." if film else "Replace the file or drop the row."
         raise MediaError(
-            f"Image {describe(payload)} cannot be decoded: it is of no image format that Pillow reads. "
-            "Replace the file or drop the row."
+            f"Image {describe(payload)} cannot be decoded: it is of no image format that Pillow reads. {mend}"
         ) from error
 
 
