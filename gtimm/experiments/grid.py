@@ -88,12 +88,15 @@ class Grid:
         return list(cells.values())
 
     def _pipeline(self, setting: Setting, seed: int) -> Pipeline:
-        generator = None if self.generator is None else {**self.generator}
+        generator = None if self.generator is None else {**self.generator, **setting.generator}
         if generator is not None and setting.budget is not None:
             generator["per_class"] = setting.budget
-        rate = setting.missing_test.get(self.target, 0.5)
+        rate = setting.missing_test.get(self.target, 0.5) if setting.rate is None else setting.rate
         found = method(setting.method).options(self.data.train.modalities, self.target, generator, rate)
-        return Pipeline(**{**self.options, **found}, seed=seed)
+        options = {**self.options, **found, **setting.pipeline}
+        if "train" in setting.pipeline:
+            options["train"] = {**(self.options.get("train") or {}), **setting.pipeline["train"]}
+        return Pipeline(**options, seed=seed)
 
     def _train(self, setting: Setting, seed: int) -> MultimodalDataset:
         if method(setting.method).complete_data or not setting.missing_train:
@@ -130,6 +133,7 @@ def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]
                 "missing_train": dict(setting.missing_train),
                 "missing_test": dict(setting.missing_test),
                 "budget": setting.budget,
+                "variant": dict(setting.variant),
                 "metric": cell.metric,
                 "mean": found.mean,
                 "std": found.std,
@@ -153,6 +157,7 @@ def compare_cells(cell: Cell, against: Cell, bootstrap: Bootstrap) -> dict[str, 
         "missing_test": dict(setting.missing_test),
         "method": setting.method,
         "budget": setting.budget,
+        "variant": dict(setting.variant),
         "against": against.setting.method,
         "difference": found.mean,
         "ci_low": found.low,

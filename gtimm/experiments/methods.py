@@ -113,6 +113,14 @@ METHODS: dict[str, Method] = {
             eval_imputer=BLACK,
             fusion="missing-aware",
         ),
+        Method(
+            "gti-mm-dropout-prompts",
+            "generated fills with modality dropout and missing-aware prompts (the paper, Table 6)",
+            imputer="generator",
+            eval_imputer=BLACK,
+            fusion="missing-aware",
+            dropout=True,
+        ),
         Method("zs-visual", "only generated items of the target modality", others=False, unseen=True, imputer="generator"),
         Method("zs-multimodal", "all modalities, the target one generated in every row", unseen=True, imputer="generator"),
     )
@@ -167,7 +175,20 @@ def method(name: str) -> Method:
 
 @dataclass(frozen=True)
 class Setting:
-    """One cell of an experiment, without seed: what is missing where, and the budget."""
+    """One cell of an experiment, without seed: what is missing where, the budget, and what differs from the method as it is.
+
+    Attributes:
+        dataset: name of the data set.
+        method: of `METHODS`.
+        mechanism: how values go missing in training.
+        missing_train: modality to missing ratio of the training rows.
+        missing_test: of the test rows.
+        budget: generated items a class.
+        variant: what else sets it apart, for people and for `results.json`, such as `{"guidance": "1 to 5"}`.
+        generator: options of the generator that make the variant; they win over the grid's.
+        pipeline: options of the Pipeline that make it; they win over the method's, and those of `train` one by one.
+        rate: of modality dropout; `None` takes the missing ratio at test.
+    """
 
     dataset: str
     method: str
@@ -175,3 +196,7 @@ class Setting:
     missing_train: Mapping[str, float] = field(default_factory=dict)
     missing_test: Mapping[str, float] = field(default_factory=dict)
     budget: int | None = None
+    variant: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
+    rate: float | None = None

@@ -222,8 +222,9 @@ class Published(Part):
         exhibit: `table3`, `figure6`, ...
         row: its row's label, as in the paper.
         column: its column's label.
-        paper: the paper's value, a fraction; `None` where it only plots it.
+        paper: the paper's value, by `unit`; `None` where it only plots it.
         ours: our mean; `None` where it was not run, with the reason in `note`.
+        unit: `fraction` for scores; `count` and `number` for sizes and hyper-parameters.
         path_only: the computation ran here, but the number means nothing on this data.
     """
 
@@ -231,6 +232,7 @@ class Published(Part):
     row: str
     column: str
     metric: str = "accuracy"
+    unit: Literal["fraction", "count", "number"] = "fraction"
     paper: float | None = None
     ours: float | None = None
     ci_low: float | None = None
