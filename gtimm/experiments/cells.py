@@ -134,4 +134,3 @@ def read_cell(path: Path, setting: Setting) -> Cell | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, zipfile.BadZipFile):
         return None
-

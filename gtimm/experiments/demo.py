@@ -11,9 +11,9 @@ from gtimm.core.dataset import Splits, load_dataset
 from gtimm.core.errors import ConfigError
 from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
+from gtimm.experiments.cells import Cell
 from gtimm.experiments.folder import RunFolder, environment
 from gtimm.experiments.gallery import write_gallery
-from gtimm.experiments.cells import Cell
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.rows import compare_pairs, costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
@@ -74,7 +74,8 @@ def run_demo(
     folder.log("start", seeds=seeds)
     options: dict[str, Any] = {"backbone": BACKBONE, "train": TRAIN, "generate": True, "store": store}
     parts: dict[str, list[Any]] = {name: [] for name in ("rows", "comparisons", "costs", "details", "patterns")}
-    counters, licences = {"generated": 0, "embedded": 0}, {}
+    counters = {"generated": 0, "embedded": 0}
+    licences: dict[str, str] = {}
     for name, splits in data.items():
         grid = Grid(splits, missing, options, generator, range(seeds), say, AUDIO_NAMES if sound else {}, folder.cells)
         jobs = grid.plan(_audio_settings(name) if sound else _settings(name))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from gtimm.core.dataset import MultimodalDataset, Splits
 from gtimm.core.metrics import by_row
@@ -141,7 +143,9 @@ class Grid:
             models.setdefault(job.model, []).append(job)
         fresh = _Fresh()
         runs: dict[str, list[Run]] = {}
-        for model in sorted(models, key=lambda model: -(models[model][0].setting.budget or 0)):  # the largest bank holds the others
+        for model in sorted(
+            models, key=lambda model: -(models[model][0].setting.budget or 0)
+        ):  # the largest bank holds the others
             job = models[model][0]
             self.say(f"{job.setting.dataset}: preparing {job.setting.label}")
             runs[model] = [p.prepare(fresh(t), self.data.val) for p, t in zip(job.pipes, job.trains, strict=True)]
@@ -167,7 +171,7 @@ class Grid:
             validation = None
             if job.vals:
                 val = fresh(job.vals[which])
-                validation = float(by_row(pipe.predict_proba(val), cast("Labels", val.labels))[1].mean())
+                validation = float(by_row(pipe.predict_proba(val), cast("Labels", val.labels))[1].mean(dtype=np.float64))
             test = fresh(job.tests[which])
             seeds.append(Scored.of(pipe.predict_proba(test), cast("Labels", test.labels), validation, pipe.chosen))
         items = Counter(path.parent.parent.name for path in set().union(*(pipe.taken for pipe in pipes)))

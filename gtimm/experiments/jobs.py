@@ -84,7 +84,8 @@ def method_options(
         found = method(used).options(modalities, target, spec, rate, shared.get("fusion", "late"))
         found = with_other_fills(found, modalities, target)
     else:
-        ratios = {m: rate or 0.0 for m in (target,)} if rate is not None else dict(setting.missing_test) or {target: 0.0}
+        ratios = dict(setting.missing_test) or {target: 0.0}
+        ratios = ratios if rate is None else {target: rate}
         found = {**used, **({"fusion": matched(used["fusion"], ratios)} if "fusion" in used else {})}
     options = {**shared, **found, **setting.pipeline}
     if "train" in setting.pipeline:

@@ -227,8 +227,8 @@ class Setting:
     @classmethod
     def of(cls, dataset: str, method: str, train: Missing, test: Missing, budget: int | None = None, **more: Any) -> Setting:
         """Return the setting of any kind of missingness."""
-        shares = [{m: share for m, share in missing.shares.items() if share} for missing in (train, test)]
-        return cls(dataset, method, train.mechanism, *shares, budget, mask=train, test_mask=test, **more)
+        trained, tested = ({m: share for m, share in missing.shares.items() if share} for missing in (train, test))
+        return cls(dataset, method, train.mechanism, trained, tested, budget, mask=train, test_mask=test, **more)
 
     def training(self) -> Missing:
         """Return what makes the holes of the training rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -304,3 +305,12 @@ class Results(Part):
     patterns: list[Pattern] = []
     gallery: list[Exhibit] = []
     licences: dict[str, str] = {}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `results.json`, published as `docs/results.schema.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Results.model_json_schema(by_alias=True)}
+
+
+if __name__ == "__main__":  # python -m gtimm.experiments.schema > docs/results.schema.json
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
