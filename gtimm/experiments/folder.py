@@ -55,10 +55,15 @@ class RunFolder:
 
     def results(self, results: dict[str, Any]) -> dict[str, Any]:
         """Write `results.json`, checked against its form, and return what it holds; what is not finite is written as null."""
-        checked = Results.model_validate(_finite({"schema_version": SCHEMA_VERSION, **results}))
-        written = checked.model_dump(mode="json", by_alias=True)
+        written = checked_results(results)
         write_json(self.path / "results.json", written)
         return written
+
+
+def checked_results(results: dict[str, Any]) -> dict[str, Any]:
+    """Return results in the form of `results.json`: complete, checked, and with null for what is not finite."""
+    checked = Results.model_validate(_finite({"schema_version": SCHEMA_VERSION, **results}))
+    return checked.model_dump(mode="json", by_alias=True)
 
 
 def _finite(value: Any) -> Any:

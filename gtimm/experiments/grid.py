@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from gtimm.core.bank.planning import Asked, asked_by
 from gtimm.core.dataset import MultimodalDataset, Splits
 from gtimm.core.metrics import by_row
 from gtimm.core.missing import Missing
@@ -81,6 +82,18 @@ class Grid:
     def plan(self, settings: Sequence[Setting]) -> list[Job]:
         """Return what each setting needs, checked by its Pipelines; nothing is generated, embedded, trained or written."""
         return [self._job(setting) for setting in settings]
+
+    def asked(self, jobs: Sequence[Job]) -> Iterator[Asked]:
+        """Yield what jobs ask generators for, as `planning.plan_requests` takes it, the largest budgets first."""
+        for job in sorted(jobs, key=lambda job: -(job.setting.budget or 0)):
+            vals = [self.data.val] * len(job.pipes)
+            trained = [pipe.check(train, self.data.val) for pipe, train in zip(job.pipes, job.trains, strict=True)]
+            predicted = [list(each) for each in zip(*([job.vals] if job.vals else []), job.tests, strict=True)]
+            yield from asked_by(job.pipes, trained, vals, predicted)
+
+    def stored(self, jobs: Sequence[Job]) -> int:
+        """Return how many of the jobs are done already."""
+        return sum(self._stored(job) for job in jobs)
 
     def _job(self, setting: Setting) -> Job:
         used = self.methods.get(setting.method, setting.method)

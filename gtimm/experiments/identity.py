@@ -60,7 +60,8 @@ def pipeline_identity(pipe: Pipeline) -> dict[str, Any]:
     of folders the names and sizes in them.
     """
     config = pipe.config()
-    imputers = [*pipe.imputers, *pipe.eval_imputers]
+    named = [*pipe.imputers, *pipe.eval_imputers]
+    imputers = [*named, *(source for imputer in named if (source := imputer.source()) is not None)]
     return {
         "format": FORMAT,
         "gtimm": gtimm.__version__,

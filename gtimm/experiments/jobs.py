@@ -84,9 +84,9 @@ def method_options(
         found = method(used).options(modalities, target, spec, rate, shared.get("fusion", "late"))
         found = with_other_fills(found, modalities, target)
     else:
+        found = {**shared, **used}
         ratios = dict(setting.missing_test) or {target: 0.0}
-        ratios = ratios if rate is None else {target: rate}
-        found = {**used, **({"fusion": matched(used["fusion"], ratios)} if "fusion" in used else {})}
+        found["fusion"] = matched(found.get("fusion", "late"), ratios if rate is None else {target: rate})
     options = {**shared, **found, **setting.pipeline}
     if "train" in setting.pipeline:
         options["train"] = {**(shared.get("train") or {}), **setting.pipeline["train"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gtimm.core.comparing import MECHANISMS
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.missing import Missing
 
@@ -95,9 +96,6 @@ class Method:
             options["fusion"] = base
         return options
 
-
-MECHANISMS: Mapping[str, Mapping[str, Any]] = {"random": {}, "stratified": {"stratify": True}, "classes": {"on": "label"}}
-"""Mechanisms that a word says, as options of `Missing`."""
 
 BLACK: Mapping[str, Any] = {"name": "zero", "level": "payload"}
 
