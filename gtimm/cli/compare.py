@@ -75,9 +75,9 @@ def print_plan(plan: ComparePlan, out: Path) -> None:
     for contender in dict.fromkeys(entry.contender.name for entry in plan.entries):
         same = [entry for entry in plan.entries if entry.contender.name == contender]
         budgets = sorted({entry.job.setting.budget for entry in same if entry.job.setting.budget})
-        models, cells = {entry.job.model for entry in same}, {entry.job.key for entry in same}
+        trained, cells = {entry.job.model for entry in same}, {entry.job.key for entry in same}
         role, listed = same[0].contender.role, ", ".join(map(str, budgets))
-        table.add_row(escape(contender), role, listed, str(len(models) * len(plan.grid.seeds)), str(len(cells)))
+        table.add_row(escape(contender), role, listed, str(len(trained) * len(plan.grid.seeds)), str(len(cells)))
     console.print(table)
     plan.grid.folder = out / "cells"
     jobs = plan.jobs
@@ -104,10 +104,11 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     for condition in _conditions(comparisons):
         tested = [one for one in comparisons if _condition(one) == condition]
         baseline = tested[0]["against"]
-        table = Table(title=escape(_title(tested[0])), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("method")
-        for name in (metric.replace("_", " "), "95% interval", f"against {baseline}", "corrected p", "items"):
-            table.add_column(name, justify="right")
+        title = f"{_title(tested[0])}. Differences are from {baseline}, in points."
+        table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("method", overflow="fold", min_width=16)
+        for name in (metric.replace("_", " "), "95% interval", "difference", "corrected p", "items"):
+            table.add_column(name, justify="right", no_wrap=True)
         for row in sorted(_of(condition, rows), key=lambda row: -row["mean"]):
             table.add_row(*_line(row, [one for one in tested if one["against"] == baseline], costs))
         console.print(table)
@@ -124,14 +125,18 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
 def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]], costs: Mapping[Any, Mapping[str, Any]]) -> list[str]:
     name = row["method"] + ("" if row["budget"] is None else f", {row['budget']} a class")
     found = next((one for one in compared if (one["method"], one["budget"]) == (row["method"], row["budget"])), None)
-    difference = (
-        "" if found is None else f"{100 * found['difference']:+.1f} ({100 * found['ci_low']:+.1f}, {100 * found['ci_high']:+.1f})"
-    )
-    p_value = None if found is None else found["p_adjusted"]
+    difference = p_words = ""
+    if found is not None:
+        difference = f"{_points(found['difference'])} ({_points(found['ci_low'])} to {_points(found['ci_high'])})"
+        if (p_value := found["p_adjusted"]) is not None:
+            p_words = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
     items = costs[row["method"], row["budget"]]["items"]
-    interval = f"{row['ci_low']:.1%} to {row['ci_high']:.1%}"
-    p_words = "" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    interval = f"{100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f}"
     return [escape(name), f"{row['mean']:.1%}", interval, difference, p_words, f"{items:,}" if items else ""]
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
 
 
 def _condition(part: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -155,5 +160,5 @@ def _of(condition: tuple[Any, ...], rows: Sequence[Mapping[str, Any]]) -> list[M
 def _title(part: Mapping[str, Any]) -> str:
     from gtimm.report import wording
 
-    train = wording.setting(part["missing_train"], part["mechanism"])
-    return wording.sentence(train) + (f"; at test {wording.ratios(part['missing_test'])}" if part["missing_test"] else "")
+    train = wording.sentence(wording.setting(part["missing_train"], part["mechanism"]))
+    return f"{train}; at test {wording.ratios(part['missing_test'])} missing" if part["missing_test"] else train
