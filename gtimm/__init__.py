@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gtimm.core.missing import Missing
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.registry import register
+    from gtimm.experiments.compare import compare
     from gtimm.experiments.methods import preset
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "MultimodalDataset": "gtimm.core.dataset",
     "Pipeline": "gtimm.core.pipeline",
     "Splits": "gtimm.core.dataset",
+    "compare": "gtimm.experiments.compare",
     "impute": "gtimm.core.impute",
     "load_dataset": "gtimm.core.dataset",
     "preset": "gtimm.experiments.methods",
@@ -40,6 +42,7 @@ __all__ = [
     "MultimodalDataset",
     "Pipeline",
     "Splits",
+    "compare",
     "impute",
     "load_dataset",
     "preset",

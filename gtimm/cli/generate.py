@@ -35,8 +35,7 @@ def generate_config(
     as_json: bool = False,
 ) -> None:
     """Print what the runs of a configuration will ask generators for, and make what is missing unless it is a dry run."""
-    from gtimm.core.bank.planning import Done, plan_config
-    from gtimm.core.config import RunConfig, read_yaml
+    from gtimm.core.bank.planning import Done
     from gtimm.core.errors import ConfigError, GenerationError
 
     if measure and not dry_run:
@@ -44,10 +43,8 @@ def generate_config(
     part = _shard(shard)
     console, done = Console(stderr=as_json, highlight=False), Done()
     try:
-        parsed = RunConfig.of(read_yaml(config))
         options = {"store": store, "device": device, "engine": engine}
-        given = {name: value for name, value in options.items() if value is not None}
-        work = plan_config(parsed, parsed.load_data(config.parent), **given)
+        work = _work(config, {name: value for name, value in options.items() if value is not None})
         if measure:
             _measure(work, done, part)
         ahead = [work.outlook(job, part) for job in work.jobs]
@@ -66,6 +63,22 @@ def generate_config(
         _print_done(console, done, sum(work.outlook(job, part).to_make for job in work.jobs))
     if done.failed:
         raise GenerationError("; ".join(f"{folder}: {text}" for folder, text in done.failed.items()))
+
+
+def _work(config: Path, options: dict[str, Any]) -> Work:
+    """Return what the runs of a configuration, or its comparison, ask generators for."""
+    from gtimm.core.bank.planning import plan_config
+    from gtimm.core.config import RunConfig, read_yaml
+
+    plain = read_yaml(config)
+    if "compare" in plain:
+        from gtimm.experiments.compare import read_compare
+        from gtimm.experiments.compare_plan import plan_compare
+
+        parsed, data, plain = read_compare(plain)
+        return plan_compare(parsed, data, plain, options).work()
+    parsed = RunConfig.of(plain)
+    return plan_config(parsed, parsed.load_data(config.parent), **options)
 
 
 def _shard(text: str | None) -> Shard:
@@ -111,6 +124,14 @@ def _agree(console: Console, work: Work, done: Done, shard: Shard, limit: int | 
         f"Making the missing items would take about {_hours(seconds)} on one worker.{kept} Pass --yes to go on, --shard to share "
         "the work, or lower per_class."
     )
+
+
+def print_outlook(console: Console, work: Work) -> None:
+    """Print what all jobs will make and what that costs."""
+    ahead = [work.outlook(job) for job in work.jobs]
+    _print_plan(console, work, ahead, (1, 1), dry_run=False)
+    if any(one.seconds is None for one in ahead):
+        console.print(f"? unknown: nothing was made on {work.device} yet. `gtimm generate CONFIG --dry-run --measure` tells.")
 
 
 def _print_plan(console: Console, work: Work, ahead: Sequence[Outlook], shard: Shard, dry_run: bool) -> None:

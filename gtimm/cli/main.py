@@ -73,12 +73,17 @@ def run(
     out: Out,
     store: Store = None,
 ) -> None:
-    """Train and score a configuration over its seeds."""
+    """Train and score a configuration over its seeds; the config.yaml of any run folder runs again."""
     from gtimm.cli.tables import print_results, progress_line
     from gtimm.core.config import read_yaml
     from gtimm.core.errors import ConfigError
 
     plain = read_yaml(config)
+    if "compare" in plain:
+        from gtimm.cli.compare import compare_command
+
+        compare_command(str(config), out, {}, store, seeds=None, dry_run=False, yes=False)
+        return
     with progress_line("run") as say:
         if "experiment" not in plain:
             from gtimm.experiments.run import run_config
@@ -93,6 +98,49 @@ def run(
         else:
             raise ConfigError("experiment: only 'demo' is known; leave the field out for a run of your own.")
     print_results(results, out)
+
+
+@app.command(
+    epilog="Examples: [bold]gtimm compare digits --missing 0.95 --missing 0.99[/bold]; "
+    "[bold]gtimm compare experiment.yaml --dry-run[/bold]; [bold]gtimm compare experiment.yaml -o runs/first[/bold]; interrupted, the same "
+    "command goes on where it stopped"
+)
+def compare(
+    what: Annotated[
+        str, typer.Argument(help="YAML file: data, pipeline, compare, seeds; or a data set by name.", metavar="CONFIG|NAME")
+    ],
+    out: Out = Path("runs/compare"),
+    missing: Annotated[list[float] | None, typer.Option(help="Missing ratio in training; several.", min=0, max=1)] = None,
+    test_missing: Annotated[list[float] | None, typer.Option(help="Missing ratio at test; several.", min=0, max=1)] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option("--method", help="A preset or an imputer; several. Default: all fills.")
+    ] = None,
+    budgets: Annotated[list[int] | None, typer.Option("--budget", help="Generated items a class; several.", min=1)] = None,
+    target: Annotated[str | None, typer.Option(help="The modality that is missing; default image.")] = None,
+    mechanism: Annotated[str | None, typer.Option(help="random, stratified or classes.")] = None,
+    generator: Annotated[str | None, typer.Option(help="What generates, such as stable-diffusion.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="What embeds, such as imagebind or clip.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many seeds; default 5.", min=1)] = None,
+    store: Store = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print models, cells and generation with its hours; run nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Generate above an hour without asking.")] = False,
+) -> None:
+    """Compare ways to fill what is missing on your data, with every baseline, and recommend one, or say that none is better."""
+    from gtimm.cli.compare import compare_command
+
+    given = {
+        "missing": missing,
+        "test_missing": test_missing,
+        "methods": methods,
+        "budgets": budgets,
+        "target": target,
+        "mechanism": mechanism,
+        "generator": generator,
+        "backbone": backbone,
+    }
+    compare_command(what, out, given, store, seeds=seeds, dry_run=dry_run, yes=yes)
 
 
 @app.command(

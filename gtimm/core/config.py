@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
+from gtimm.core.comparing import CompareOptions
 from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.missing import Missing
@@ -69,6 +70,8 @@ class RunConfig(BaseModel):
         evaluate: how the test split is scored.
         seeds: how many (0, 1, ...), or which.
         method: name in the results; by default the imputer's.
+        compare: methods and missing ratios to compare, instead of `missing`, `evaluate` and `method`; `pipeline` then holds the options
+            that all methods share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +82,7 @@ class RunConfig(BaseModel):
     evaluate: Evaluation = Evaluation()
     seeds: StrictInt | list[StrictInt] = 1
     method: str | None = None
+    compare: CompareOptions | None = None
 
     @field_validator("seeds")
     @classmethod
@@ -98,7 +102,14 @@ class RunConfig(BaseModel):
             raise ConfigError(f"Configuration: {_explain(error, cls)}") from error
         if "seed" in config.pipeline:
             raise ConfigError("pipeline has a 'seed'; give it as seeds: [..], which also says how many runs there are.")
-        for missing in (config.missing, config.evaluate.missing):
+        if config.compare is not None and (both := {"missing", "evaluate", "method"} & config.model_fields_set):
+            raise ConfigError(
+                f"A configuration with 'compare' has no {sorted(both)[0]!r}: what is missing, and in which methods, stands in compare."
+            )
+        holes: list[Any] = [config.missing, config.evaluate.missing]
+        if config.compare is not None:
+            holes = [*config.compare.training(), *config.compare.testing()]
+        for missing in holes:
             Missing.of(missing).to_config()  # refuses what the run folder could not hold
         return config
 
@@ -175,6 +186,9 @@ def absolute_paths(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         found["pipeline"] = {name: _of_spec(value, folder) for name, value in pipeline.items()}
         if "store" in pipeline:
             found["pipeline"]["store"] = _from_folder(pipeline["store"], folder)
+    if isinstance(compared := config.get("compare"), Mapping):
+        specs = {name: _of_spec(compared[name], folder) for name in ("methods", "generator") if name in compared}
+        found["compare"] = {**compared, **specs}
     if "experiment" in config and "speech" in config:
         found["speech"] = _from_folder(config["speech"], folder)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -47,6 +48,7 @@ class Filler:
         allow: whether generation may run long.
         accepts_absent: whether the fusion works with what nothing fills.
         unfilled: by modality, how many training rows had no candidate and were filled as by `zero`.
+        taken: files of the generated items that went in.
     """
 
     workspace: Workspace
@@ -56,6 +58,7 @@ class Filler:
     allow: Allow
     accepts_absent: bool
     unfilled: dict[str, int] = field(default_factory=dict)
+    taken: set[Path] = field(default_factory=set)
 
     def encoders(self, kinds: Mapping[str, str]) -> Finishers | None:
         """Return what finishes stored features of these kinds, by modality; `None` where they are whole embeddings."""
@@ -199,4 +202,5 @@ class Filler:
         if not isinstance(imputer, Generator):
             raise PluginError(f"{type(imputer).__name__} returned requests, but it is no Generator: nobody can make them.")
         paths = self.workspace.items(imputer, items.values, used.tolist(), self.engine, self.allow)
+        self.taken.update(paths)
         return self.workspace.embed(backbone, kind, [str(path) for path in paths], self.depth)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -138,6 +139,7 @@ class Pipeline:
         self.history: list[float] = []
         self.chosen: dict[str, float] = {}
         self.unfilled: dict[str, int] = {}
+        self.taken: set[Path] = set()
         self.multilabel = False
         self.temperature = 1.0
         self.prior: NDArray[np.float32] = np.zeros(0, np.float32)
@@ -221,7 +223,7 @@ class Pipeline:
         judged = None
         if val is not None:
             judged = filler.split(val, judges, self._states, "eval")
-        self.unfilled = filler.unfilled
+        self.unfilled, self.taken = filler.unfilled, filler.taken
         self._count(before)
         options = self.train_options
         if options.epochs is None:

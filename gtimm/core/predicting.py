@@ -155,6 +155,7 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
         most = max(most, most_candidates(split))
         found.put(begin, predictor.predict(split))
         begin += len(part)
+    pipeline.taken |= filler.taken
     warn_of_few(most, predictor.draws)
     return found
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gtimm.core.dataset import Splits, load_dataset
 from gtimm.core.errors import ConfigError
 from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
+from gtimm.experiments.cells import Cell
 from gtimm.experiments.folder import RunFolder, environment
 from gtimm.experiments.gallery import write_gallery
-from gtimm.experiments.grid import Cell, Grid, compare_cells, rows_of
+from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import Setting
+from gtimm.experiments.rows import compare_pairs, costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.statistics import Bootstrap
+
+if TYPE_CHECKING:
+    from gtimm.core.dataset import MultimodalDataset
+    from gtimm.experiments.jobs import Job
 
 TARGETS = ("image", "audio")
 BUDGETS = (1, 5, 20, 100)
@@ -29,8 +34,9 @@ TRAIN = {"epochs": 60, "lr": 0.02}  # chosen on validation among 15 to 60 epochs
 GENERATOR = {"name": "stable-diffusion-tiny"}
 SPEECH = {"name": "speech"}
 AUDIO_SETTINGS = (("random", 0.95), ("random", 0.99))
-AUDIO_NAMES = {"visual-only": "audio-only", "audio-only": "visual-only", "low-resource-visual": "low-resource-audio"}
-"""What methods are called where sound is the target: the presets are named for images."""
+AUDIO_NAMES = {"audio-only": "visual-only", "visual-only": "audio-only", "low-resource-audio": "low-resource-visual"}
+"""Which presets stand for what where sound is the target: they are named for images."""
+AUDIO_LOW = ("low-resource-audio", "low-resource-multimodal")
 BACKBONE = "imagebind-tiny"
 
 
@@ -67,40 +73,46 @@ def run_demo(
     folder.config({"experiment": "demo", "missing": missing, "seeds": seeds, **spoken})
     folder.log("start", seeds=seeds)
     options: dict[str, Any] = {"backbone": BACKBONE, "train": TRAIN, "generate": True, "store": store}
-    rows, comparisons, counters = [], [], {"generated": 0, "embedded": 0}
+    parts: dict[str, list[Any]] = {name: [] for name in ("rows", "comparisons", "costs", "details", "patterns")}
+    counters = {"generated": 0, "embedded": 0}
+    licences: dict[str, str] = {}
     for name, splits in data.items():
-        grid = Grid(splits, missing, options, generator, range(seeds), say)
-        cells = grid.run(_audio_settings(name) if sound else _settings(name))
-        if sound:
-            for cell in cells:
-                cell.setting = replace(cell.setting, method=AUDIO_NAMES.get(cell.setting.method, cell.setting.method))
+        grid = Grid(splits, missing, options, generator, range(seeds), say, AUDIO_NAMES if sound else {}, folder.cells)
+        jobs = grid.plan(_audio_settings(name) if sound else _settings(name))
+        cells = grid.complete(jobs)
         bootstrap = Bootstrap(len(splits.test), seeds)
-        rows += rows_of(cells, bootstrap)
-        comparisons += _compare(cells, bootstrap)
+        parts["rows"] += rows_of(cells, bootstrap)
+        parts["comparisons"] += _compare(cells, bootstrap)
+        parts["costs"] += costs_of(cells, jobs[0].pipes[0].workspace)
+        parts["details"] += _details(cells, splits)
+        if name == "digits":
+            parts["patterns"] = patterns_of(splits, _holes(jobs))
+        licences |= licences_of([job.pipes[0] for job in jobs])
         counters = {key: value + grid.counters[key] for key, value in counters.items()}
         folder.log("scored", dataset=name, cells=len(cells))
     say("writing the report")
     what = "sound" if sound else "images"
     command = f"gtimm demo -o {folder.path} --seeds {seeds}" + (" --missing audio" if sound else "")
     results = {
+        "kind": "demo",
         "title": f"gtimm demo: does filling missing {what} by generation help?",
         "command": command + (f" --speech {speech}" if speech else ""),
         "data": dict(data["digits"].facts),
         "environment": environment(),
         "counters": counters,
         "seconds": time.perf_counter() - began,
-        "rows": rows,
-        "comparisons": comparisons,
-        "verdict": _verdict(comparisons, missing),
-        "notes": _audio_notes(data["digits"]) if sound else _notes(data["digits"], comparisons),
+        **parts,
+        "verdict": _verdict(parts["comparisons"], missing),
+        "notes": _audio_notes(data["digits"]) if sound else _notes(data["digits"], parts["comparisons"]),
+        "licences": licences,
         "gallery": write_gallery(folder.path, data["digits"], missing, {**generator, "per_class": BUDGETS[-1]}, BACKBONE, store),
     }
-    folder.results(results)
-    folder.log("end", seconds=results["seconds"])
+    written = folder.results(results)
+    folder.log("end", seconds=written["seconds"])
     from gtimm.report.page import write_report
 
     write_report(folder.path)
-    return results
+    return written
 
 
 def _check(generator: Mapping[str, Any]) -> None:
@@ -133,31 +145,44 @@ def _settings(name: str) -> list[Setting]:
 
 
 def _audio_settings(name: str) -> list[Setting]:
-    """Return the settings by the presets' own names; `AUDIO_NAMES` says what they are called here."""
     found = [Setting(name, m) for m in ("multimodal", "visual-only", "audio-only")]
     for mechanism, ratio in AUDIO_SETTINGS:
         missing = {"audio": ratio}
-        found += [Setting(name, m, mechanism, missing) for m in (*LOW, *FILLS)]
+        found += [Setting(name, m, mechanism, missing) for m in (*AUDIO_LOW, *FILLS)]
         found += [Setting(name, "gti-mm", mechanism, missing, budget=budget) for budget in BUDGETS]
     return found
 
 
 def _compare(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]:
     """Compare the largest budget with every fill of the same setting."""
-    found = []
+    pairs = []
     for cell in cells:
         ours = cell.setting
         if ours.method == "gti-mm" and ours.budget == BUDGETS[-1]:
-            for other in cells:
-                its = other.setting
-                alike = (its.mechanism, its.missing_train, its.missing_test) == (
-                    ours.mechanism,
-                    ours.missing_train,
-                    ours.missing_test,
-                )
-                if alike and its.method in FILLS:
-                    found.append(compare_cells(cell, other, bootstrap))
-    return found
+            pairs += [(cell, other) for other in cells if other.setting.method in FILLS and _condition(other) == _condition(cell)]
+    return compare_pairs(pairs, bootstrap)
+
+
+def _condition(cell: Cell) -> tuple[Any, ...]:
+    return cell.setting.mechanism, dict(cell.setting.missing_train), dict(cell.setting.missing_test)
+
+
+def _details(cells: Sequence[Cell], data: Splits) -> list[dict[str, Any]]:
+    """Return the errors by class at the ratios of the verdict, gains being over the first zero-filling."""
+    shown = [c for c in cells if c.setting.mechanism == "random" and c.setting.missing_train and not c.setting.missing_test]
+    shown = [c for c in shown if c.setting.budget in (None, BUDGETS[-1])]
+    zeros = [c for c in shown if c.setting.method == FILLS[0]]
+    assert data.test.labels is not None
+    return [
+        detail_of(cell, data.test.labels, data.test.classes, next(zero for zero in zeros if _condition(zero) == _condition(cell)))
+        for cell in shown
+    ]
+
+
+def _holes(jobs: Sequence[Job]) -> list[tuple[str, str, MultimodalDataset]]:
+    """Return what the demo hides of training and test rows, each way once."""
+    found = {(split, note): rows for job in jobs for split, note, rows in simulated(job)}
+    return [(split, note, rows) for (split, note), rows in found.items()]
 
 
 def _verdict(comparisons: list[dict[str, Any]], target: str = "image") -> dict[str, Any]:

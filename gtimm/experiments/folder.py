@@ -1,8 +1,9 @@
-"""Run folders: `config.yaml`, `results.json`, `log.jsonl`, `report.html`."""
+"""Run folders: `config.yaml`, `results.json`, `log.jsonl`, `report.html`, and `cells/`, what was found so far."""
 
 from __future__ import annotations
 
 import json
+import math
 import platform
 import sys
 import time
@@ -12,8 +13,8 @@ from typing import Any
 
 from gtimm.core.errors import ConfigError, StoreError
 from gtimm.core.files import whole_file, write_json
+from gtimm.experiments.schema import SCHEMA_VERSION, Results
 
-SCHEMA_VERSION = 1
 PACKAGES = ("gtimm", "torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scikit-learn")
 
 
@@ -47,11 +48,30 @@ class RunFolder:
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def results(self, results: dict[str, Any]) -> Path:
-        """Write `results.json` and return its path."""
-        path = self.path / "results.json"
-        write_json(path, {"schema_version": SCHEMA_VERSION, **results})
-        return path
+    @property
+    def cells(self) -> Path:
+        """Where outcomes are kept, so that a run that was interrupted goes on."""
+        return self.path / "cells"
+
+    def results(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Write `results.json`, checked against its form, and return what it holds; what is not finite is written as null."""
+        written = checked_results(results)
+        write_json(self.path / "results.json", written)
+        return written
+
+
+def checked_results(results: dict[str, Any]) -> dict[str, Any]:
+    """Return results in the form of `results.json`: complete, checked, and with null for what is not finite."""
+    checked = Results.model_validate(_finite({"schema_version": SCHEMA_VERSION, **results}))
+    return checked.model_dump(mode="json", by_alias=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def environment() -> dict[str, str]:

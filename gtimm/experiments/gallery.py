@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gtimm.core.bank.files import SUFFIX
+from gtimm.core.by_modality import ByModality
 from gtimm.core.dataset import Splits
 from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
+    from gtimm.core.backbone import Backbone
     from gtimm.core.media import Payload
 
 EACH = 5  # items of a class, real and generated
 
 
 def write_gallery(
-    folder: Path, data: Splits, target: str, generator: Mapping[str, Any], backbone: str, store: str | Path | None
+    folder: Path, data: Splits, target: str, generator: Mapping[str, Any], backbone: Any, store: str | PathLike[str] | None
 ) -> list[dict[str, Any]]:
     """Write items of each class into `gallery/`, PNG or WAV, and return what they are.
 
@@ -29,14 +32,15 @@ def write_gallery(
         data: the splits; real items are the first of each class in `train`.
         target: the modality that is generated.
         generator: spec of the generator; its items are in the bank.
-        backbone: name of the backbone.
+        backbone: spec of the backbone, by modality too.
         store: folder of the bank.
     """
     from gtimm.core.pool import Requests
     from gtimm.core.view import DatasetView
     from gtimm.core.workspace import open_workspace
 
-    backbones = {m: registry("backbones").create(backbone) for m in data.train.modalities}
+    by_modality: ByModality[Backbone] = ByModality("backbones", backbone)
+    backbones = {m: by_modality.require(m) for m in data.train.modalities}
     workspace = open_workspace(store)
     made_by = registry("imputers").create(generator)
     pool = made_by.pool(DatasetView(data.train, workspace, backbones, "pooled", True), target, {})

@@ -1,45 +1,39 @@
-"""Run many settings over seeds: prepared one by one, trained together, scored on one test split."""
+"""Run many settings over seeds: what is alike trains together, and each outcome is kept as soon as it is there."""
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from gtimm.core.bank.planning import Asked, asked_by
 from gtimm.core.dataset import MultimodalDataset, Splits
 from gtimm.core.metrics import by_row
 from gtimm.core.missing import Missing
-from gtimm.core.pipeline import Pipeline
-from gtimm.experiments.methods import Setting, method
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.cells import Cell, Scored, read_cell, write_cell
+from gtimm.experiments.identity import data_digest, digest, holes_digest, pipeline_identity
+from gtimm.experiments.jobs import Job, groups, method_options, pipeline_of, shape_of, weight_of
+from gtimm.experiments.methods import METHODS, Setting
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-@dataclass
-class Cell:
-    """A setting's outcome.
-
-    Attributes:
-        setting: what was run.
-        values: (seeds, test rows) float32, the score of each row: right or wrong, or the F1 of its set of classes.
-        seconds: of training and scoring.
-        metric: of which the values' mean is the score.
-    """
-
-    setting: Setting
-    values: NDArray[np.float32]
-    seconds: float
-    metric: str = "accuracy"
+    from gtimm.core.pipeline import Pipeline
+    from gtimm.core.targets import Labels
+    from gtimm.core.training import Run
 
 
 @dataclass
 class Grid:
     """Settings on one data set.
+
+    A model is trained once, however many test ratios it is scored at. Models whose heads are of one shape train together, in groups of a
+    size that an interruption may cost; a group's outcomes are written when it is done. Groups are cut from the list of settings alone, so
+    that a run that was interrupted and goes on trains in the same company, and gives the same numbers to the last bit.
 
     Attributes:
         data: the splits; hyper-parameters and epochs are chosen on `val` only.
@@ -48,6 +42,10 @@ class Grid:
         generator: spec of the generator for methods that generate; its `per_class` is the setting's budget.
         seeds: of masks, draws and weights.
         say: called with a line of progress.
+        methods: what a setting's method stands for where it is no preset's name: a preset's name, or options of `Pipeline`.
+        folder: where outcomes are kept; `None` keeps them in memory only.
+        validate: score the validation rows too, with holes like those of the test: what a choice between methods may rest on.
+        counters: items generated and payloads embedded so far.
     """
 
     data: Splits
@@ -56,105 +54,157 @@ class Grid:
     generator: Mapping[str, Any] | None
     seeds: Sequence[int]
     say: Callable[[str], None] = lambda line: None
+    methods: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    validate: bool = False
     counters: dict[str, int] = field(default_factory=lambda: {"generated": 0, "embedded": 0})
     _masked: dict[Any, MultimodalDataset] = field(default_factory=dict)
+    _digests: dict[int, str] = field(default_factory=dict)
+    _done: dict[str, Cell] = field(default_factory=dict)
 
     def run(self, settings: Sequence[Setting]) -> list[Cell]:
-        """Return a cell for each setting, in order. Runs of equal shape train as one stacked problem."""
-        from gtimm.core import training
+        """Return a cell for each setting, in order.
 
-        found: dict[int, Any] = {}
-        for which in sorted(range(len(settings)), key=lambda i: -(settings[i].budget or 0)):  # the largest bank holds the others
-            setting = settings[which]
-            self.say(
-                f"{setting.dataset}: preparing {setting.method}" + (f" ({setting.budget} a class)" if setting.budget else "")
-            )
-            pipes = [self._pipeline(setting, seed) for seed in self.seeds]
-            found[which] = [(setting, pipe, pipe.prepare(self._train(setting, pipe.seed), self.data.val)) for pipe in pipes]
-        jobs = [job for which in range(len(settings)) for job in found[which]]
-        self.say(f"training {len(jobs)} heads")
-        began = time.perf_counter()
-        training.train([run for _, _, run in jobs])
-        share = (time.perf_counter() - began) / max(len(jobs), 1)
-        cells: dict[int, Cell] = {}
-        for place, (setting, pipe, run) in enumerate(jobs):
-            began = time.perf_counter()
-            metric, values = self._scored(pipe.adopt(run), setting)
-            for name, value in pipe.counters.items():
-                self.counters[name] += value
-            cell = cells.setdefault(place // len(self.seeds), Cell(setting, np.empty((0, len(values)), np.float32), 0.0, metric))
-            cell.values = np.vstack([cell.values, values])
-            cell.seconds += share + time.perf_counter() - began
-        return list(cells.values())
+        Raises:
+            GtimmError: what a Pipeline refuses, before anything is generated, embedded or trained.
+        """
+        return self.complete(self.plan(settings))
 
-    def _pipeline(self, setting: Setting, seed: int) -> Pipeline:
-        generator = None if self.generator is None else {**self.generator}
-        if generator is not None and setting.budget is not None:
-            generator["per_class"] = setting.budget
-        rate = setting.missing_test.get(self.target, 0.5)
-        found = method(setting.method).options(self.data.train.modalities, self.target, generator, rate)
-        return Pipeline(**{**self.options, **found}, seed=seed)
+    def complete(self, jobs: Sequence[Job]) -> list[Cell]:
+        """Return a cell for each planned job, in order; what is kept already is not done again."""
+        before = set(self._done)
+        ahead = list(groups([job for job in jobs if job.key not in before]))
+        for number, group in enumerate(ahead, 1):
+            if not all(self._stored(job) for job in group):
+                self._run(group, f" (group {number} of {len(ahead)})" if len(ahead) > 1 else "")
+        return [replace(self._done[job.key], setting=job.setting) for job in jobs]
 
-    def _train(self, setting: Setting, seed: int) -> MultimodalDataset:
-        if method(setting.method).complete_data or not setting.missing_train:
-            return self.data.train
-        return self._mask(self.data.train, setting.missing_train, setting.mechanism, seed)
+    def plan(self, settings: Sequence[Setting]) -> list[Job]:
+        """Return what each setting needs, checked by its Pipelines; nothing is generated, embedded, trained or written."""
+        return [self._job(setting) for setting in settings]
 
-    def _scored(self, pipe: Pipeline, setting: Setting) -> tuple[str, NDArray[np.float32]]:
-        test = self.data.test
-        if setting.missing_test:
-            test = self._mask(test, setting.missing_test, "random", pipe.seed)
-        assert test.labels is not None
-        return by_row(pipe.predict_proba(test), test.labels)
+    def asked(self, jobs: Sequence[Job]) -> Iterator[Asked]:
+        """Yield what jobs ask generators for, as `planning.plan_requests` takes it, the largest budgets first."""
+        for job in sorted(jobs, key=lambda job: -(job.setting.budget or 0)):
+            vals = [self.data.val] * len(job.pipes)
+            trained = [pipe.check(train, self.data.val) for pipe, train in zip(job.pipes, job.trains, strict=True)]
+            predicted = [list(each) for each in zip(*([job.vals] if job.vals else []), job.tests, strict=True)]
+            yield from asked_by(job.pipes, trained, vals, predicted)
 
-    def _mask(self, data: MultimodalDataset, ratios: Mapping[str, float], mechanism: str, seed: int) -> MultimodalDataset:
-        key = (id(data), tuple(ratios.items()), mechanism, seed)
-        if key not in self._masked:
-            on = "label" if mechanism == "classes" else None
-            missing = Missing(ratios, stratify=mechanism == "stratified", on=on, seed=seed)
-            self._masked[key] = data.with_missing(missing)
-        return self._masked[key]
+    def stored(self, jobs: Sequence[Job]) -> int:
+        """Return how many of the jobs are done already."""
+        return sum(self._stored(job) for job in jobs)
 
-
-def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]:
-    """Return the cells as rows of results.json."""
-    rows = []
-    for cell in cells:
-        found = bootstrap.interval(cell.values)
-        setting = cell.setting
-        rows.append(
+    def _job(self, setting: Setting) -> Job:
+        used = self.methods.get(setting.method, setting.method)
+        options = method_options(used, setting, self.data.train.modalities, self.target, self.generator, self.options)
+        pipes = [pipeline_of(options, seed) for seed in self.seeds]
+        whole = isinstance(used, str) and METHODS[used].complete_data
+        hidden = setting.hidden()
+        trains = [self.data.train if whole else self._mask(self.data.train, setting.training(), seed) for seed in self.seeds]
+        tests = [self._mask(self.data.test, hidden, seed) for seed in self.seeds]
+        vals = [self._mask(self.data.val, hidden, seed) for seed in self.seeds] if self.validate else []
+        rows = []
+        for pipe, train, *judged in zip(pipes, trains, tests, *([vals] if vals else []), strict=True):
+            rows.append(len(pipe.check(train, self.data.val)))
+            for data in judged:
+                pipe.check_evaluation(data)
+        kinds = pipes[0].kinds
+        model = digest(
             {
-                "dataset": setting.dataset,
-                "method": setting.method,
-                "mechanism": setting.mechanism,
-                "missing_train": dict(setting.missing_train),
-                "missing_test": dict(setting.missing_test),
-                "budget": setting.budget,
-                "metric": cell.metric,
-                "mean": found.mean,
-                "std": found.std,
-                "ci_low": found.low,
-                "ci_high": found.high,
-                "seeds": len(cell.values),
-                "seconds": cell.seconds,
+                **pipeline_identity(pipes[0]),
+                "data": [self._digest(self.data.train), self._digest(self.data.val)],
+                "holes": [holes_digest(train, kinds) for train in trains],
+                "seeds": list(self.seeds),
             }
         )
-    return rows
+        tested = [[holes_digest(data, kinds) for data in part] for part in (tests, vals)]
+        key = digest([model, self._digest(self.data.test), tested])
+        shape = shape_of(pipes[0], rows)
+        return Job(setting, key, model, pipes, trains, tests, vals, shape, weight_of(pipes[0], rows))
+
+    def _mask(self, data: MultimodalDataset, missing: Missing, seed: int) -> MultimodalDataset:
+        if not missing.ratios and missing.patterns is None:
+            return data
+        key = (id(data), repr(missing), seed)
+        if key not in self._masked:
+            self._masked[key] = data.with_missing(missing, seed)
+        return self._masked[key]
+
+    def _digest(self, data: MultimodalDataset) -> str:
+        if id(data) not in self._digests:
+            self._digests[id(data)] = data_digest(data)
+        return self._digests[id(data)]
+
+    def _stored(self, job: Job) -> bool:
+        """Take a job's outcome from its file; returns whether it is there."""
+        if job.key not in self._done and self.folder is not None:
+            found = read_cell(self._path(job), job.setting)
+            if found is not None:
+                self._done[job.key] = found
+        return job.key in self._done
+
+    def _path(self, job: Job) -> Path:
+        return cast("Path", self.folder) / f"{job.key}.npz"
+
+    def _run(self, group: Sequence[Job], which: str) -> None:
+        """Prepare, train and score a group's models, and keep what comes out."""
+        from gtimm.core import training
+
+        models: dict[str, list[Job]] = {}
+        for job in group:
+            models.setdefault(job.model, []).append(job)
+        fresh = _Fresh()
+        runs: dict[str, list[Run]] = {}
+        for model in sorted(
+            models, key=lambda model: -(models[model][0].setting.budget or 0)
+        ):  # the largest bank holds the others
+            job = models[model][0]
+            self.say(f"{job.setting.dataset}: preparing {job.setting.label}")
+            runs[model] = [p.prepare(fresh(t), self.data.val) for p, t in zip(job.pipes, job.trains, strict=True)]
+        count = sum(len(found) for found in runs.values())
+        self.say(f"training {count} heads{which}")
+        began = time.perf_counter()
+        training.train([run for model in models for run in runs[model]])
+        share = (time.perf_counter() - began) / max(count, 1)
+        for model, jobs in models.items():
+            pipes = jobs[0].pipes
+            for pipe, run in zip(pipes, runs.pop(model), strict=True):
+                pipe.adopt(run)
+            for job in jobs:
+                self._keep(job, self._scored(job, pipes, share, fresh))
+            for pipe in pipes:
+                for name, value in pipe.counters.items():
+                    self.counters[name] += value
+                pipe.counters = dict.fromkeys(pipe.counters, 0)
+
+    def _scored(self, job: Job, pipes: Sequence[Pipeline], share: float, fresh: _Fresh) -> Cell:
+        began, seeds = time.perf_counter(), []
+        for which, pipe in enumerate(pipes):
+            validation = None
+            if job.vals:
+                val = fresh(job.vals[which])
+                validation = float(by_row(pipe.predict_proba(val), cast("Labels", val.labels))[1].mean(dtype=np.float64))
+            test = fresh(job.tests[which])
+            seeds.append(Scored.of(pipe.predict_proba(test), cast("Labels", test.labels), validation, pipe.chosen))
+        items = Counter(path.parent.parent.name for path in set().union(*(pipe.taken for pipe in pipes)))
+        seconds = share * len(pipes) + time.perf_counter() - began
+        return Cell.of(job.setting, seeds, seconds, dict(sorted(items.items())), job.model)
+
+    def _keep(self, job: Job, cell: Cell) -> None:
+        if job.key in self._done:
+            return
+        self._done[job.key] = cell
+        if self.folder is not None:
+            write_cell(self._path(job), cell)
 
 
-def compare_cells(cell: Cell, against: Cell, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return the paired difference of two cells of one setting."""
-    found = bootstrap.interval(cell.values - against.values)
-    setting = cell.setting
-    return {
-        "dataset": setting.dataset,
-        "mechanism": setting.mechanism,
-        "missing_train": dict(setting.missing_train),
-        "missing_test": dict(setting.missing_test),
-        "method": setting.method,
-        "budget": setting.budget,
-        "against": against.setting.method,
-        "difference": found.mean,
-        "ci_low": found.low,
-        "ci_high": found.high,
-    }
+class _Fresh:
+    """Copies of data sets for one group, so that the features that they hold in memory go with it."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, MultimodalDataset] = {}
+
+    def __call__(self, data: MultimodalDataset) -> MultimodalDataset:
+        """Return the copy of a data set, one a group."""
+        return self._found.setdefault(id(data), copy.copy(data))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gtimm.core.comparing import MECHANISMS
 from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.missing import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,12 @@ class Method:
         return self.imputer == "generator"
 
     def options(
-        self, modalities: tuple[str, ...], target: str, generator: str | Mapping[str, Any] | None = None, rate: float = 0.5
+        self,
+        modalities: tuple[str, ...],
+        target: str,
+        generator: str | Mapping[str, Any] | None = None,
+        rate: float = 0.5,
+        fusion: Any = "late",
     ) -> dict[str, Any]:
         """Return `Pipeline` options.
 
@@ -59,6 +66,7 @@ class Method:
             target: the modality that is missing.
             generator: the generator's spec, for methods that generate.
             rate: dropout rate, for methods that drop.
+            fusion: spec of the fusion of methods that are not about it.
 
         Raises:
             ConfigError: a generator is needed and none was given, or the data has no such modality.
@@ -84,10 +92,11 @@ class Method:
             options["rows"] = "complete"
         if self.unseen:
             options["unseen"] = [target]
+        base = fusion if self.fusion == "late" else self.fusion
         if self.dropout:
-            options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": self.fusion}
-        elif self.fusion != "late":
-            options["fusion"] = self.fusion
+            options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": base}
+        elif base != "late":
+            options["fusion"] = base
         return options
 
 
@@ -106,6 +115,8 @@ METHODS: dict[str, Method] = {
         Method("mean-fill", "gaps in training are the mean embedding", imputer="mean"),
         Method("class-mean", "gaps are the class's mean embedding", imputer="class-mean"),
         Method("hot-deck", "gaps are real items of the same class from those left", imputer="hot-deck"),
+        Method("retrieval", "gaps are the nearest rows' by what is present", imputer="retrieval", eval_imputer="retrieval"),
+        Method("regression", "gaps are predicted from what is present", imputer="regression", eval_imputer="regression"),
         Method("gti-mm", "gaps are generated from the class name (the paper)", imputer="generator"),
         Method("mm-dropout", "complete data with modality dropout", complete_data=True, dropout=True),
         Method("gti-mm-dropout", "generated fills with modality dropout (the paper)", imputer="generator", dropout=True),
@@ -115,6 +126,14 @@ METHODS: dict[str, Method] = {
             imputer="generator",
             eval_imputer=BLACK,
             fusion="missing-aware",
+        ),
+        Method(
+            "gti-mm-dropout-prompts",
+            "generated fills with modality dropout and missing-aware prompts (the paper, Table 6)",
+            imputer="generator",
+            eval_imputer=BLACK,
+            fusion="missing-aware",
+            dropout=True,
         ),
         Method("zs-visual", "only generated items of the target modality", others=False, unseen=True, imputer="generator"),
         Method("zs-multimodal", "all modalities, the target one generated in every row", unseen=True, imputer="generator"),
@@ -156,9 +175,15 @@ def preset(
     from gtimm.core.pipeline import Pipeline
 
     chosen = method(name).options(data.modalities, target, generator, rate)
-    if isinstance(chosen["imputer"], dict) and target in chosen["imputer"]:  # holes that the data has elsewhere
-        chosen["imputer"] = {**dict.fromkeys(data.modalities, "zero"), **chosen["imputer"]}
-    return Pipeline(**{**chosen, **options})
+    return Pipeline(**{**with_other_fills(chosen, data.modalities, target), **options})
+
+
+def with_other_fills(options: dict[str, Any], modalities: tuple[str, ...], target: str) -> dict[str, Any]:
+    """Return a method's options with `zero` for the holes that the data has in other modalities."""
+    imputer = options["imputer"]
+    if not isinstance(imputer, dict) or target not in imputer:
+        return options
+    return {**options, "imputer": {**dict.fromkeys(modalities, "zero"), **imputer}}
 
 
 def method(name: str) -> Method:
@@ -170,7 +195,22 @@ def method(name: str) -> Method:
 
 @dataclass(frozen=True)
 class Setting:
-    """One cell of an experiment, without seed: what is missing where, and the budget."""
+    """One cell of an experiment, without seed: what is missing where, the budget, and what differs from the method as it is.
+
+    Attributes:
+        dataset: name of the data set.
+        method: of `METHODS`, or one that the grid knows.
+        mechanism: how values go missing in training.
+        missing_train: modality to missing ratio of the training rows.
+        missing_test: of the test rows.
+        budget: generated items a class.
+        variant: what else sets it apart, for people and for `results.json`, such as `{"guidance": "1 to 5"}`.
+        generator: options of the generator that make the variant; they win over the grid's.
+        pipeline: options of the Pipeline that make it; they win over the method's, and those of `train` one by one.
+        rate: of modality dropout; `None` takes the missing ratio at test.
+        mask: what makes the holes of the training rows where mechanism and ratios do not say it all.
+        test_mask: what makes those of the test rows; by default they are at random.
+    """
 
     dataset: str
     method: str
@@ -178,3 +218,41 @@ class Setting:
     missing_train: Mapping[str, float] = field(default_factory=dict)
     missing_test: Mapping[str, float] = field(default_factory=dict)
     budget: int | None = None
+    variant: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
+    rate: float | None = None
+    mask: Missing | None = None
+    test_mask: Missing | None = None
+
+    @classmethod
+    def of(cls, dataset: str, method: str, train: Missing, test: Missing, budget: int | None = None, **more: Any) -> Setting:
+        """Return the setting of any kind of missingness."""
+        trained, tested = ({m: share for m, share in missing.shares.items() if share} for missing in (train, test))
+        return cls(dataset, method, train.mechanism, trained, tested, budget, mask=train, test_mask=test, **more)
+
+    def training(self) -> Missing:
+        """Return what makes the holes of the training rows.
+
+        Raises:
+            ConfigError: the mechanism is none that a word says, and there is no `mask`.
+        """
+        if self.mask is not None:
+            return self.mask
+        if self.mechanism not in MECHANISMS:
+            raise ConfigError(
+                f"Mechanism {self.mechanism!r} needs a Missing that says what decides.{did_you_mean(self.mechanism, MECHANISMS)} "
+                f"By name there are {', '.join(MECHANISMS)}."
+            )
+        return Missing(self.missing_train, **MECHANISMS[self.mechanism])
+
+    def hidden(self) -> Missing:
+        """Return what makes the holes of the test rows."""
+        return Missing(self.missing_test) if self.test_mask is None else self.test_mask
+
+    @property
+    def label(self) -> str:
+        """The method with its budget and variant, for people."""
+        more = [f"{self.budget} a class"] if self.budget else []
+        more += [f"{name} {value}" for name, value in self.variant.items()]
+        return self.method + (f" ({', '.join(more)})" if more else "")

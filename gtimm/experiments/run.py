@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from gtimm.core.config import RunConfig, absolute_paths, read_yaml
 from gtimm.core.fusion import Fusion
 from gtimm.core.imputer import Generator
-from gtimm.core.metrics import by_row
 from gtimm.core.missing import Missing
 from gtimm.core.pipeline import Pipeline
 from gtimm.core.registry import registry
 from gtimm.experiments.folder import RunFolder, environment
-from gtimm.experiments.grid import Cell, rows_of
+from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import METHODS, Setting
+from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.statistics import Bootstrap
 
 if TYPE_CHECKING:
@@ -45,52 +43,40 @@ def run_config(
     parsed = RunConfig.of(plain)
     data = parsed.load_data(base)
     options = {**parsed.pipeline_options(), **({"store": store} if store else {})}
-    pipes = [Pipeline.from_config(options, seed=seed) for seed in parsed.seed_list]
+    described, budget = _describe(Pipeline.from_config(options))
+    name = parsed.method or described
     missing, hidden = Missing.of(parsed.missing), Missing.of(parsed.evaluate.missing)
-    for pipe in pipes:
-        pipe.check(data.train, data.val, missing)
-        pipe.check_evaluation(data.test.with_missing(hidden, pipe.seed))
+    setting = Setting.of(data.facts.get("name", data.train.name), name, missing, hidden, budget)
+    target = next(iter({**hidden.shares, **missing.shares}), data.train.modalities[0])
+    grid = Grid(data, target, {}, None, parsed.seed_list, say, {name: options})
+    (job,) = grid.plan([setting])
     folder = RunFolder(out)
     folder.config(absolute_paths(plain, base.resolve()))  # the copy reads the same files from elsewhere
     folder.log("start", seeds=parsed.seed_list)
     began = time.perf_counter()
-    values, scores, counters, runs = [], [], {"generated": 0, "embedded": 0}, []
-    from gtimm.core import training
-
-    for pipe in pipes:
-        say(f"seed {pipe.seed}: preparing")
-        runs.append(pipe.prepare(data.train, data.val, missing))
-    say(f"training {len(runs)} heads")
-    training.train(runs)
-    for pipe, run in zip(pipes, runs, strict=True):
-        pipe.adopt(run)
-        test = data.test.with_missing(hidden, pipe.seed)
-        scores.append(pipe.evaluate(test))
-        metric, each = by_row(pipe.predict_proba(test), cast("Labels", test.labels))
-        values.append(each)
-        for name, value in pipe.counters.items():
-            counters[name] += value
-        folder.log("scored", seed=pipe.seed, scores=scores[-1], **({"chosen": pipe.chosen} if pipe.chosen else {}))
-    name, budget = _describe(pipes[0])
-    name = parsed.method or name
-    setting = Setting(data.facts.get("name", data.train.name), name, missing.mechanism, missing.shares, hidden.shares, budget)
-    seconds = time.perf_counter() - began
-    rows = rows_of([Cell(setting, np.array(values), seconds, metric)], Bootstrap(len(data.test), len(pipes)))
-    for other in [name for name in scores[0] if name != metric]:
-        found = np.array([s[other] for s in scores])
-        spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
-        rows.append({**rows[0], "metric": other, "mean": float(found.mean()), "std": spread, "ci_low": None, "ci_high": None})
-    results = {
-        "title": f"{name} on {setting.dataset}",
-        "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
-        "data": dict(data.facts),
-        "environment": environment(),
-        "counters": counters,
-        "seconds": seconds,
-        "rows": rows,
-    }
-    folder.results(results)
-    folder.log("end", seconds=seconds)
+    grid.folder = folder.cells
+    cells = grid.complete([job])
+    for which, seed in enumerate(parsed.seed_list):
+        chosen = cells[0].chosen[which]
+        scores = {score: float(values[which]) for score, values in cells[0].scores.items()}
+        folder.log("scored", seed=seed, scores=scores, **({"chosen": chosen} if chosen else {}))
+    results = folder.results(
+        {
+            "kind": "run",
+            "title": f"{name} on {setting.dataset}",
+            "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
+            "data": dict(data.facts),
+            "environment": environment(),
+            "counters": grid.counters,
+            "seconds": time.perf_counter() - began,
+            "rows": rows_of(cells, Bootstrap(len(data.test), len(grid.seeds)), every_score=True),
+            "costs": costs_of(cells, job.pipes[0].workspace),
+            "details": [detail_of(cells[0], cast("Labels", data.test.labels), data.test.classes)],
+            "patterns": patterns_of(data, simulated(job)),
+            "licences": licences_of(job.pipes[:1]),
+        }
+    )
+    folder.log("end", seconds=results["seconds"])
     from gtimm.report.page import write_report
 
     write_report(folder.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -222,8 +223,9 @@ class Published(Part):
         exhibit: `table3`, `figure6`, ...
         row: its row's label, as in the paper.
         column: its column's label.
-        paper: the paper's value, a fraction; `None` where it only plots it.
+        paper: the paper's value, by `unit`; `None` where it only plots it.
         ours: our mean; `None` where it was not run, with the reason in `note`.
+        unit: `fraction` for scores; `count` and `number` for sizes and hyper-parameters.
         path_only: the computation ran here, but the number means nothing on this data.
     """
 
@@ -231,6 +233,7 @@ class Published(Part):
     row: str
     column: str
     metric: str = "accuracy"
+    unit: Literal["fraction", "count", "number"] = "fraction"
     paper: float | None = None
     ours: float | None = None
     ci_low: float | None = None
@@ -302,3 +305,12 @@ class Results(Part):
     patterns: list[Pattern] = []
     gallery: list[Exhibit] = []
     licences: dict[str, str] = {}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `results.json`, published as `docs/results.schema.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Results.model_json_schema(by_alias=True)}
+
+
+if __name__ == "__main__":  # python -m gtimm.experiments.schema > docs/results.schema.json
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -32,6 +32,7 @@ _METHODS = {
         GENERATION,
         "gti-mm, with learnable prompts before the encoders' last block for each pattern of missing ones",
     ),
+    "gti-mm-dropout-prompts": (GENERATION, "gti-mm-dropout, with those prompts"),
     "zs-visual": (GENERATION, "trained on generated items alone, without any real one and without the other modalities"),
     "zs-multimodal": (GENERATION, "every modality, the target one generated in every training row"),
 }

@@ -51,7 +51,8 @@ def stable(folder: Path) -> dict[str, Any]:
     """What results.json holds but for times and machine."""
     results = json.loads((folder / "results.json").read_text())
     results = {k: v for k, v in results.items() if k not in VARIES and k != "command"}
-    results["rows"] = [{k: v for k, v in row.items() if k != "seconds"} for row in results["rows"]]
+    for part in ("rows", "costs"):
+        results[part] = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in results[part]]
     return results
 
 

@@ -203,16 +203,22 @@ class Bank:
 
     def speed(self, plan: Plan, device: str) -> float | None:
         """Return the seconds an item took on a device when this bank was last filled, `None` where it never was."""
-        try:
-            found = json.loads((plan.folder / ABOUT).read_text(encoding="utf-8"))["seconds_per_item"][device]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return float(found)
+        return seconds_per_item(plan.folder, device, anywhere=False)
 
     def _name(self, generator: Generator, fingerprint: str, requests: Sequence[Request]) -> str:
         if generator.gate is not None:
             fingerprint += generator.gate.model_dump_json() + generator.gate.scope(requests)
         return f"{type(generator).__name__.lower()}-{hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()}"
+
+
+def seconds_per_item(folder: Path, device: str, *, anywhere: bool = True) -> float | None:
+    """Return the seconds an item of a bank took on a device, or with `anywhere` on another, `None` where that is not known."""
+    try:
+        found = dict(json.loads((folder / ABOUT).read_text(encoding="utf-8"))["seconds_per_item"])
+        known = found.get(device, next(iter(found.values()), None) if anywhere else None)
+        return None if known is None else float(known)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _pass_over(plan: Plan, current: list[Request]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gtimm.core.pool import Pool, Request
 
 Shard = tuple[int, int]
+Asked = tuple[Generator, str, "Sequence[Request]", list[int]]
+"""A generator, the modality that it fills, its requests, and which of them some run uses."""
 
 SAMPLE = 500  # files whose size is measured
 BYTES_A_PIXEL = 1.8  # PNG of a photograph; drawings take less
@@ -197,41 +199,67 @@ def plan_config(config: RunConfig, data: Splits, **options: Any) -> Work:
             f"There is nothing to generate: pipeline.imputer is {plain['imputer']!r} and pipeline.eval_imputer is "
             f"{plain['eval_imputer']!r}, and neither is a generator. `gtimm plugins` lists the imputers; stable-diffusion is one."
         )
+    work = plan_requests(_asked(config, data, pipes), pipes[0])
+    if not work.jobs:
+        raise ConfigError(
+            "There is nothing to generate: no row lacks what a generator fills. Say what is missing, such as missing: {image: 0.95}."
+        )
+    return work
+
+
+def plan_requests(asked: Iterable[Asked], pipe: Pipeline) -> Work:
+    """Return the jobs of what is asked for, in the order in which it is; without jobs nothing is.
+
+    Args:
+        asked: from `asked_by`.
+        pipe: whose bank and engine are to be used.
+    """
     jobs: dict[tuple[Path, str], Job] = {}
     known: dict[tuple[Path, str], dict[str, int]] = {}
-    workspace = pipes[0].workspace
-    for generator, modality, requests, used in _asked(config, data, pipes):
+    workspace = pipe.workspace
+    for generator, modality, requests, used in asked:
         plan = workspace.bank.plan(generator, requests, [])
         which = (plan.folder, "" if generator.gate is None else str(plan.keys))
         job = jobs.setdefault(which, Job(generator, plan.folder))
         if modality not in job.modalities:
             job.modalities.append(modality)
         _add(job, requests, used, plan.fingerprint, known.setdefault(which, {}))
-    if not jobs:
-        raise ConfigError(
-            "There is nothing to generate: no row lacks what a generator fills. Say what is missing, such as missing: {image: 0.95}."
-        )
-    return Work(list(jobs.values()), workspace.bank, pipes[0].engine, workspace.device)
+    return Work(list(jobs.values()), workspace.bank, pipe.engine, workspace.device)
 
 
-def _asked(
-    config: RunConfig, data: Splits, pipes: Sequence[Pipeline]
-) -> Iterator[tuple[Generator, str, Sequence[Request], list[int]]]:
-    """Yield a generator, the modality, its requests and those that some run uses, in the order in which a run asks."""
+def _asked(config: RunConfig, data: Splits, pipes: Sequence[Pipeline]) -> Iterator[Asked]:
     missing, hidden = Missing.of(config.missing), Missing.of(config.evaluate.missing)
     trained = [pipe.check(data.train, data.val, missing) for pipe in pipes]
     tests = [data.test.with_missing(hidden, pipe.seed) for pipe in pipes]
     for pipe, test in zip(pipes, tests, strict=True):
         pipe.check_evaluation(test)
-    for pipe, train in zip(pipes, trained, strict=True):
+    return asked_by(pipes, trained, [data.val] * len(pipes), [[test] for test in tests])
+
+
+def asked_by(
+    pipes: Sequence[Pipeline],
+    trained: Sequence[MultimodalDataset],
+    vals: Sequence[MultimodalDataset],
+    tests: Sequence[Sequence[MultimodalDataset]],
+) -> Iterator[Asked]:
+    """Yield a generator, the modality, its requests and those that some run uses, in the order in which runs ask.
+
+    Args:
+        pipes: one a seed.
+        trained: what `Pipeline.check` returned, by seed.
+        vals: validation rows by seed.
+        tests: what is predicted after training, by seed.
+    """
+    for pipe, train, val in zip(pipes, trained, vals, strict=True):
         yield from _asked_by_sources(pipe, train)
         yield from _asked_of(pipe, train, train)
-        yield from _asked_of(pipe, train, data.val)
-    for pipe, train, test in zip(pipes, trained, tests, strict=True):
-        yield from _asked_of(pipe, train, test)
+        yield from _asked_of(pipe, train, val)
+    for pipe, train, predicted in zip(pipes, trained, tests, strict=True):
+        for test in predicted:
+            yield from _asked_of(pipe, train, test)
 
 
-def _asked_by_sources(pipe: Pipeline, train: MultimodalDataset) -> Iterator[tuple[Generator, str, Sequence[Request], list[int]]]:
+def _asked_by_sources(pipe: Pipeline, train: MultimodalDataset) -> Iterator[Asked]:
     """Yield what imputers pick from while they are fitted: all items of their sources."""
     for modality in pipe.kinds:
         fitted = [None if train.present(modality).all() else pipe.imputers.get(modality), pipe.eval_imputers.get(modality)]
@@ -242,9 +270,7 @@ def _asked_by_sources(pipe: Pipeline, train: MultimodalDataset) -> Iterator[tupl
                     yield source, modality, pool.items.values, np.unique(pool.members).tolist()
 
 
-def _asked_of(
-    pipe: Pipeline, train: MultimodalDataset, data: MultimodalDataset
-) -> Iterator[tuple[Generator, str, Sequence[Request], list[int]]]:
+def _asked_of(pipe: Pipeline, train: MultimodalDataset, data: MultimodalDataset) -> Iterator[Asked]:
     strategies = pipe.imputers if data is train else pipe.eval_imputers
     for modality in pipe.kinds:
         generator = strategies.get(modality)

@@ -1,0 +1,164 @@
+"""`gtimm compare`: from a data set or a configuration to a recommendation; a dry run says what that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from gtimm.experiments.compare_plan import ComparePlan
+
+
+def compare_command(
+    what: str, out: Path, given: Mapping[str, Any], store: Path | None, *, seeds: int | None, dry_run: bool, yes: bool
+) -> None:
+    """Run a comparison into a run folder, or print what it would do.
+
+    Args:
+        what: a YAML file, or a data set by name.
+        out: the run folder.
+        given: fields of the configuration's `compare`, and `backbone`; what was not given is `None`.
+        store: folder of bank and features.
+        seeds: how many.
+        dry_run: print the plan only.
+        yes: generate for hours without asking.
+    """
+    from gtimm.cli.tables import progress_line
+    from gtimm.experiments.compare import read_compare
+    from gtimm.experiments.compare_plan import plan_compare
+
+    plain = compare_config(what, given, seeds)
+    parsed, data, config = read_compare(plain)
+    with progress_line("compare") as say:
+        plan = plan_compare(parsed, data, config, {"store": store, "generate": True if yes else "ask"}, say)
+        if dry_run:
+            print_plan(plan, out)
+            return
+        found = plan.run(out)
+    print_comparison(found.results, out)
+
+
+def compare_config(what: str, given: Mapping[str, Any], seeds: int | None) -> dict[str, Any]:
+    """Return the plain form of a comparison: of a file, of a file without `compare` and options, or of a data set and options."""
+    from gtimm.core.config import read_yaml
+    from gtimm.core.errors import ConfigError
+
+    options = {name: value for name, value in given.items() if value not in (None, [])}
+    backbone = options.pop("backbone", None)
+    file = Path(what)
+    plain: dict[str, Any] = read_yaml(file) if file.suffix in (".yaml", ".yml") or file.is_file() else {"data": what}
+    if "compare" in plain and (options or backbone or seeds):
+        name = next(iter(options), "backbone" if backbone else "seeds").replace("_", "-")
+        raise ConfigError(f"{what} says what is compared; change it there instead of giving --{name}.")
+    plain.setdefault("compare", {}).update(options)
+    if backbone:
+        plain["pipeline"] = {**plain.get("pipeline", {}), "backbone": backbone}
+    return plain if seeds is None else {**plain, "seeds": seeds}
+
+
+def print_plan(plan: ComparePlan, out: Path) -> None:
+    """Print the models and cells of a comparison, what is done already, and what generators are asked for."""
+    from gtimm.cli.generate import print_outlook
+
+    console = Console(highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("method", "role"):
+        table.add_column(name)
+    for name in ("budgets", "models", "cells"):
+        table.add_column(name, justify="right")
+    for contender in dict.fromkeys(entry.contender.name for entry in plan.entries):
+        same = [entry for entry in plan.entries if entry.contender.name == contender]
+        budgets = sorted({entry.job.setting.budget for entry in same if entry.job.setting.budget})
+        trained, cells = {entry.job.model for entry in same}, {entry.job.key for entry in same}
+        role, listed = same[0].contender.role, ", ".join(map(str, budgets))
+        table.add_row(escape(contender), role, listed, str(len(trained) * len(plan.grid.seeds)), str(len(cells)))
+    console.print(table)
+    plan.grid.folder = out / "cells"
+    jobs = plan.jobs
+    models = len({job.model for job in jobs}) * len(plan.grid.seeds)
+    console.print(
+        f"{models:,} models of {len(plan.grid.seeds)} seeds, {len(jobs):,} cells, {plan.grid.stored(jobs):,} of them done."
+    )
+    for line in plan.left_out:
+        console.print(escape(line))
+    work = plan.work()
+    if work.jobs:
+        print_outlook(console, work)
+    else:
+        console.print("Nothing is generated.")
+
+
+def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
+    """Print a table for each condition, and the recommendation with its evidence."""
+    console = Console()
+    costs = {(cost["method"], cost["budget"]): cost for cost in results["costs"]}
+    comparisons = results["comparisons"]
+    metric = comparisons[0]["metric"] if comparisons else results["rows"][0]["metric"]
+    rows = [row for row in results["rows"] if row["metric"] == metric]
+    for condition in _conditions(comparisons):
+        tested = [one for one in comparisons if _condition(one) == condition]
+        baseline = tested[0]["against"]
+        title = f"{_title(tested[0])}. Differences are from {baseline}, in points."
+        table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("method", overflow="fold", min_width=16)
+        for name in (metric.replace("_", " "), "95% interval", "difference", "corrected p", "items"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in sorted(_of(condition, rows), key=lambda row: -row["mean"]):
+            table.add_row(*_line(row, [one for one in tested if one["against"] == baseline], costs))
+        console.print(table)
+    for note in results["notes"]:
+        console.print(f"- {escape(note)}", highlight=False)
+    if found := results["recommendation"]:
+        console.print(f"\n[bold]{escape(found['sentence'])}[/bold]", highlight=False)
+        for one in found["evidence"]:
+            console.print(f"- {escape(one['sentence'])}", highlight=False)
+    made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
+    console.print(f"\n{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
+
+
+def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]], costs: Mapping[Any, Mapping[str, Any]]) -> list[str]:
+    name = row["method"] + ("" if row["budget"] is None else f", {row['budget']} a class")
+    found = next((one for one in compared if (one["method"], one["budget"]) == (row["method"], row["budget"])), None)
+    difference = p_words = ""
+    if found is not None:
+        difference = f"{_points(found['difference'])} ({_points(found['ci_low'])} to {_points(found['ci_high'])})"
+        if (p_value := found["p_adjusted"]) is not None:
+            p_words = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    items = costs[row["method"], row["budget"]]["items"]
+    interval = f"{100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f}"
+    return [escape(name), f"{row['mean']:.1%}", interval, difference, p_words, f"{items:,}" if items else ""]
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _condition(part: Mapping[str, Any]) -> tuple[Any, ...]:
+    return part["mechanism"], tuple(part["missing_train"].items()), tuple(part["missing_test"].items())
+
+
+def _conditions(comparisons: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    return list(dict.fromkeys(_condition(one) for one in comparisons))
+
+
+def _of(condition: tuple[Any, ...], rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of one condition, with those that nothing missing in training, or at test, touches."""
+    exact = [row for row in rows if _condition(row) == condition]
+    names = {row["method"] for row in exact}
+    whole = [row for row in rows if not row["missing_train"] and row["method"] not in names]
+    touched = {row["method"] for row in whole if row["missing_test"]}
+    near = [row for row in whole if row["method"] not in touched or tuple(row["missing_test"].items()) == condition[2]]
+    return [*exact, *near]
+
+
+def _title(part: Mapping[str, Any]) -> str:
+    from gtimm.report import wording
+
+    train = wording.sentence(wording.setting(part["missing_train"], part["mechanism"]))
+    return f"{train}; at test {wording.ratios(part['missing_test'])} missing" if part["missing_test"] else train

@@ -1,0 +1,74 @@
+"""What a comparison compares: the `compare` part of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, field_validator
+
+from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.missing import Missing
+from gtimm.core.missing.masks import plain_names
+
+MECHANISMS: Mapping[str, Mapping[str, Any]] = {"random": {}, "stratified": {"stratify": True}, "classes": {"on": "label"}}
+"""Mechanisms that a word says, as options of `Missing`."""
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Holes = Annotated[Ratio | dict[str, Any], BeforeValidator(plain_names)]
+"""A missing ratio of the target, or the form of `Missing`, `{image: 0.95, audio: 0.05}`."""
+
+
+class CompareOptions(BaseModel):
+    """Methods, and what is missing while they are trained and tested.
+
+    Attributes:
+        methods: names of presets or of imputers; or names of your own to a preset, an imputer or options of a Pipeline. By default every
+            way to fill, and generation where there is a generator.
+        missing: in training.
+        test_missing: at test, at random where it is a number.
+        target: the modality that numbers are of.
+        mechanism: how numbers in `missing` go: `random`, `stratified`, `classes`, or options of `Missing`, `{on: text.length}`.
+        budgets: generated items a class; by default the generator's `per_class`.
+        generator: what generates.
+        baselines: whether the baselines that an honest comparison needs are added.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: list[str] | dict[str, str | dict[str, Any]] | None = None
+    missing: list[Holes] = [0.9, 0.95]
+    test_missing: list[Holes] = [0.0, 0.5]
+    target: str = "image"
+    mechanism: str | dict[str, Any] = "random"
+    budgets: list[Annotated[StrictInt, Field(ge=1)]] | None = None
+    generator: str | dict[str, Any] | None = None
+    baselines: bool = True
+
+    @field_validator("missing", "test_missing", "methods", "budgets")
+    @classmethod
+    def _some(cls, value: Any) -> Any:
+        if value is not None and not len(value):
+            raise ValueError("must not be empty")
+        if isinstance(value, list) and any(one in value[:place] for place, one in enumerate(value)):
+            raise ValueError("holds something twice")
+        return value
+
+    def training(self) -> list[Missing]:
+        """Return what is missing in training, in order."""
+        how = self.mechanism if isinstance(self.mechanism, dict) else MECHANISMS.get(self.mechanism)
+        if how is None:
+            raise ConfigError(
+                f"mechanism is one of {', '.join(MECHANISMS)}, or options of Missing such as {{'on': 'text.length'}}; found "
+                f"{self.mechanism!r}.{did_you_mean(str(self.mechanism), MECHANISMS)}"
+            )
+        return [self._holes(value, how) for value in self.missing]
+
+    def testing(self) -> list[Missing]:
+        """Return what is missing at test, in order."""
+        return [self._holes(value, {}) for value in self.test_missing]
+
+    def _holes(self, value: float | dict[str, Any], how: Mapping[str, Any]) -> Missing:
+        if isinstance(value, dict):
+            return Missing.of(value)
+        return Missing({self.target: value}, **how) if value else Missing()
