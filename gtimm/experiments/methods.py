@@ -57,6 +57,8 @@ class Method:
         generator: str | Mapping[str, Any] | None = None,
         rate: float = 0.5,
         fusion: Any = "late",
+        *,
+        zero: str | Mapping[str, Any] = "zero",
     ) -> dict[str, Any]:
         """Return `Pipeline` options.
 
@@ -65,7 +67,8 @@ class Method:
             target: the modality that is missing.
             generator: the generator's spec, for methods that generate.
             rate: dropout rate, for methods that drop.
-            fusion: spec of the fusion of methods that are not about it.
+            fusion: spec of the fusion of embeddings, where the method's own stands around one or is late fusion.
+            zero: what `"zero"` stands for: the level at which gaps are zero.
 
         Raises:
             ConfigError: a generator is needed and none was given, or the data has no such modality.
@@ -76,8 +79,9 @@ class Method:
             )
         if self.generates and generator is None:
             raise ConfigError(f"Method {self.name!r} needs a generator; give one, such as 'stable-diffusion'.")
-        imputer: Any = generator if self.generates else self.imputer
-        options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": self.eval_imputer}
+        imputer: Any = generator if self.generates else zero if self.imputer == "zero" else self.imputer
+        judge = zero if self.eval_imputer == "zero" else self.eval_imputer
+        options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": judge}
         if not (self.target and self.others):
             chosen = [m for m in modalities if (m == target) == self.target]
             if not chosen:
@@ -88,7 +92,7 @@ class Method:
             options["rows"] = "complete"
         if self.unseen:
             options["unseen"] = [target]
-        base = fusion if self.fusion == "late" else self.fusion
+        base = fusion if self.fusion == "late" else self.fusion if fusion == "late" else {"name": self.fusion, "base": fusion}
         if self.dropout:
             options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": base}
         elif base != "late":
