@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import ConfigError, did_you_mean
@@ -259,3 +260,7 @@ class Setting:
         more = [f"{self.budget} a class"] if self.budget else []
         more += [f"{name} {value}" for name, value in self.variant.items()]
         return self.method + (f" ({', '.join(more)})" if more else "")
+
+    def key(self) -> str:
+        """Return a text that settings of equal content share."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, default=repr)

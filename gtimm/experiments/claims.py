@@ -1,0 +1,90 @@
+"""What the paper concludes, held against our cells: paired differences, and a sentence that counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gtimm.experiments.frontier import points
+from gtimm.experiments.paper import heading
+
+if TYPE_CHECKING:
+    from gtimm.experiments.bench import Claim
+    from gtimm.experiments.curves import Cells
+    from gtimm.experiments.cells import Cell
+    from gtimm.experiments.statistics import Bootstrap, Interval
+
+Verdict = Literal["holds", "fails", "undecided", "mixed"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim beside our differences.
+
+    Attributes:
+        exhibit: that it is drawn from.
+        says: the claim.
+        differences: where, and the better setting's score less the other's.
+        pairs: the cells of these differences.
+    """
+
+    exhibit: str
+    says: str
+    differences: Sequence[tuple[str, Interval]]
+    pairs: Sequence[tuple[Cell, Cell]]
+
+    @property
+    def verdict(self) -> Verdict:
+        """`holds` if every interval is above zero, `fails` if none is and some are below, `undecided` if all contain zero."""
+        above = sum(one.low > 0 for _, one in self.differences)
+        below = sum(one.high < 0 for _, one in self.differences)
+        if above == len(self.differences):
+            return "holds"
+        if above == 0:
+            return "fails" if below else "undecided"
+        return "mixed"
+
+    @property
+    def sentence(self) -> str:
+        """The claim, how many differences bear it out, and the lowest of them."""
+        count = len(self.differences)
+        above = sum(one.low > 0 for _, one in self.differences)
+        below = sum(one.high < 0 for _, one in self.differences)
+        where, least = min(self.differences, key=lambda pair: pair[1].mean)
+        says = f"{heading(self.exhibit)}, {self.says}: {self.verdict} here. "
+        if count == 1:
+            return f"{says}{where}: {points(least)} points."
+        rest = count - above - below
+        counted = f"Of {count} differences {above} are above zero, {below} below, {rest} undecided"
+        return f"{says}{counted}; the lowest, {where}: {points(least)}."
+
+
+def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstrap) -> list[Finding]:
+    """Return a finding for each claim of which some difference can be had.
+
+    Args:
+        exhibit: that the claims are drawn from.
+        claims: of one exhibit.
+        cells: by key.
+        bootstrap: of the test rows and seeds.
+    """
+    found = []
+    for claim in claims:
+        there = [(where, a, b) for where, a, b in claim.pairs if a.key() in cells and b.key() in cells]
+        pairs = [(cells[a.key()], cells[b.key()]) for _, a, b in there]
+        intervals = [bootstrap.interval(one.values - other.values) for one, other in pairs]
+        if pairs:
+            differences = [(where, interval) for (where, _, _), interval in zip(there, intervals, strict=True)]
+            found.append(Finding(exhibit, claim.says, differences, pairs))
+    return found
+
+
+def verdict(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return how many claims hold, as the verdict of `results.json`; it says of nothing that it holds as a whole."""
+    count = {name: sum(one.verdict == name for one in findings) for name in ("holds", "mixed", "undecided", "fails")}
+    return {
+        "holds": None,
+        "sentence": f"Of {len(findings)} claims {count['holds']} hold here, {count['mixed']} in part, {count['fails']} do not, and of "
+        f"{count['undecided']} these data cannot tell.",
+    }

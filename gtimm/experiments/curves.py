@@ -1,0 +1,116 @@
+"""Curves over one quantity: planned as settings, so that many share one grid, and read off its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from gtimm.experiments.methods import Setting
+from gtimm.experiments.schema import Point, Series, Sweep
+
+if TYPE_CHECKING:
+    from gtimm.experiments.cells import Cell
+    from gtimm.experiments.statistics import Bootstrap, Interval
+
+X = float | str
+Cells = Mapping[str, "Cell"]
+"""By `Setting.key`."""
+
+
+def by_key(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """Return cells by the keys of their settings."""
+    return {cell.setting.key(): cell for cell in cells}
+
+
+def distinct(settings: Iterable[Setting]) -> list[Setting]:
+    """Return settings without repetition, in order."""
+    return list({setting.key(): setting for setting in settings}.values())
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One point of a curve before it is run."""
+
+    series: str
+    x: X
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves over one quantity; see `gtimm.experiments.sweeps` for those that there are.
+
+    Attributes:
+        name: such as `quantity`.
+        title: for people.
+        x: what is varied, for people, with its unit.
+        dataset: that they are of.
+        spots: their points, each series in order.
+        log: whether the axis is better logarithmic.
+        against: the series that the others are compared with in the sentence; of variants the first.
+    """
+
+    name: str
+    title: str
+    x: str
+    dataset: str
+    spots: Sequence[Spot]
+    log: bool = False
+    against: str | None = None
+    says: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> list[Setting]:
+        """Return what must be run, each once."""
+        return distinct(spot.setting for spot in self.spots)
+
+    def sweep(
+        self, cells: Cells, bootstrap: Bootstrap, paper: Mapping[tuple[str, X], float] | None = None, sentence: str | None = None
+    ) -> Sweep:
+        """Return the curves of cells.
+
+        Args:
+            cells: by key; spots whose setting is not among them are left out.
+            bootstrap: of the test rows and seeds.
+            paper: what is published, as fractions, by series and x.
+            sentence: what they show; by default who leads where.
+        """
+        there = [spot for spot in self.spots if spot.setting.key() in cells]
+        series, found = [], {}
+        for name, group in groupby(there, key=lambda spot: spot.series):
+            points = []
+            for spot in group:
+                interval = bootstrap.interval(cells[spot.setting.key()].values)
+                found[spot.series, spot.x] = interval
+                published = (paper or {}).get((spot.series, spot.x))
+                points.append(Point(x=spot.x, mean=interval.mean, ci_low=interval.low, ci_high=interval.high, paper=published))
+            series.append(Series(name=name, points=points))
+        metric = cells[there[0].setting.key()].metric if there else "accuracy"
+        return Sweep(
+            name=self.name,
+            title=self.title,
+            x=self.x,
+            log=self.log,
+            dataset=self.dataset,
+            metric=metric,
+            series=series,
+            sentence=leaders(found, self.x) if sentence is None else sentence,
+        )
+
+
+def leaders(found: Mapping[tuple[str, X], Interval], x: str) -> str:
+    """Say which series has the highest mean where, in stretches of x."""
+    places = list(dict.fromkeys(place for _, place in found))
+    best = [max((name for name, at in found if at == place), key=lambda name: found[name, place].mean) for place in places]
+    stretches = []
+    for name, group in groupby(zip(places, best, strict=True), key=lambda pair: pair[1]):
+        span = [place for place, _ in group]
+        where = plain(span[0]) if len(span) == 1 else f"{plain(span[0])} to {plain(span[-1])}"
+        stretches.append(f"{name} at {where}")
+    return f"Highest mean by {x}: {'; '.join(stretches)}." if stretches else ""
+
+
+def plain(x: X) -> str:
+    """Return a place on the axis for people."""
+    return x if isinstance(x, str) else f"{x:g}"

@@ -1,0 +1,293 @@
+"""`gtimm reproduce`: the paper's tables and figures on a data set, ours beside the paper's, all from one grid."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtimm.core.errors import GtimmError
+from gtimm.core.imputer import Generator
+from gtimm.core.registry import registry
+from gtimm.experiments.bench import Bench, Plan
+from gtimm.experiments.beside import beside, paper_notes
+from gtimm.experiments.choices import Choices, merged
+from gtimm.experiments.claims import held, verdict
+from gtimm.experiments.curves import Curves, by_key, distinct
+from gtimm.experiments.exhibits import descriptions, names, plan
+from gtimm.experiments.folder import RunFolder, environment
+from gtimm.experiments.frontier import frontier, knee_sentence
+from gtimm.experiments.gallery import write_galleries
+from gtimm.experiments.cells import Cell
+from gtimm.experiments.grid import Grid
+from gtimm.experiments.rows import rows_of
+from gtimm.experiments.methods import Setting
+from gtimm.experiments.paper import heading, published
+from gtimm.experiments.presets import preset
+from gtimm.experiments.schema import Sweep
+from gtimm.experiments.scoring import as_metric
+from gtimm.experiments.statistics import Bootstrap
+
+if TYPE_CHECKING:
+    from gtimm.core.dataset import Splits
+
+Say = Callable[[str], None]
+BLACK = {"name": "zero", "level": "payload"}
+
+
+@dataclass
+class Reproduction:
+    """Exhibits of one preset, planned.
+
+    Attributes:
+        bench: the preset and choices.
+        plans: of the exhibits, in the paper's order.
+        root: folder of the data set's files.
+        store: folder of bank and features.
+        device: such as `"cpu"`; `None` takes CUDA where there is one.
+        say: called with a line of progress.
+        left_out: what cannot be run here, and why.
+    """
+
+    bench: Bench
+    plans: list[Plan]
+    root: str | None = None
+    store: str | Path | None = None
+    device: str | None = None
+    say: Say = lambda line: None
+    left_out: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, exhibits: Sequence[str], name: str, *, choices: Choices | Mapping[str, Any] | None = None, **options: Any
+    ) -> Reproduction:
+        """Return the exhibits of a preset, planned; nothing is read, made or written.
+
+        Args:
+            exhibits: names, or `all`; what `all` brings and cannot be made on this machine is left out, with the reason.
+            name: of the preset.
+            choices: what the paper leaves open.
+            options: further attributes.
+
+        Raises:
+            ConfigError: an unknown exhibit, preset or choice, or an exhibit in which the preset has no part.
+            PluginError: a generator's packages are not installed.
+        """
+        bench = Bench(preset(name), Choices.of(choices))
+        made = cls(bench, [], **options)
+        for exhibit in names(exhibits, name):
+            found = plan(exhibit, bench)
+            try:
+                for target in found.targets():
+                    if any(setting.budget for setting in found.settings(target)):
+                        made._check(target)
+            except GtimmError as error:
+                if exhibit in exhibits:
+                    raise
+                made.left_out.append(f"{heading(exhibit)} is left out: {error}")
+                continue
+            made.plans.append(found)
+        return made
+
+    def _check(self, target: str) -> None:
+        """Raise where a generator's packages or weights are not there, before anything is done."""
+        spec = self.bench.preset.generator_of(target, self.bench.choices)
+        found = registry("imputers").create(spec)
+        if isinstance(found, Generator):
+            found.fingerprint()
+
+    def settings(self, target: str) -> list[Setting]:
+        """Return the settings of all exhibits in which a modality goes missing, each once."""
+        return distinct(setting for one in self.plans for setting in one.settings(target))
+
+    @property
+    def targets(self) -> list[str]:
+        """Modalities that go missing in some exhibit."""
+        return list(dict.fromkeys(target for one in self.plans for target in one.targets()))
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+        return self.bench.choices.seeds or self.bench.preset.seeds
+
+    def grid(self, data: Splits, target: str, folder: Path | None = None) -> Grid:
+        """Return the grid of a target."""
+        p, c = self.bench.preset, self.bench.choices
+        options: dict[str, Any] = {
+            "backbone": merged(p.backbone, c.backbone),
+            "train": {**p.train, **c.train},
+            "store": self.store,
+            "generate": True,
+        }
+        if c.fusion:
+            options["fusion"] = merged({"name": "late"}, c.fusion)
+        if self.device is not None:
+            options["device"] = self.device
+        zero = "zero" if c.zero == "embedding" else BLACK
+        generator = p.generator_of(target, c)
+        return Grid(data, target, options, generator, range(self.seeds), self.say, zero=zero, choose=c.select == "best")
+
+
+def run_reproduce(
+    exhibits: Sequence[str],
+    name: str,
+    out: str | Path,
+    *,
+    root: str | None = None,
+    choices: Choices | Mapping[str, Any] | None = None,
+    store: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda line: None,
+) -> dict[str, Any]:
+    """Run exhibits on a preset's data into a run folder; returns what `results.json` holds.
+
+    Args:
+        exhibits: such as `["table3", "figure6"]`, or `["all"]`.
+        name: of the preset.
+        out: the run folder.
+        root: folder of the data set's files.
+        choices: what the paper leaves open; see `Choices`.
+        store: folder of bank and features.
+        device: such as `"cpu"`; by default CUDA where there is one.
+        say: called with a line of progress.
+    """
+    began = time.perf_counter()
+    work = Reproduction.of(exhibits, name, choices=choices, root=root, store=store, device=device, say=say)
+    for line in work.left_out:
+        say(line)
+    data = work.bench.preset.load(root, work.bench.choices)
+    folder = RunFolder(out)
+    config = _config(work, exhibits)
+    folder.config(config)
+    folder.log("start", exhibits=[one.name for one in work.plans], seeds=work.seeds)
+    labels = data.test.labels
+    assert labels is not None
+    bootstrap = Bootstrap(len(data.test), work.seeds)
+    found: list[Cell] = []
+    counters = {"generated": 0, "embedded": 0}
+    for target in work.targets:
+        grid = work.grid(data, target)
+        cells = grid.run(work.settings(target))
+        found += [as_metric(cell, work.bench.metric, labels, len(data.train.classes)) for cell in cells]
+        counters = {key: value + grid.counters[key] for key, value in counters.items()}
+        folder.log("scored", target=target, cells=len(cells))
+    cells_by_key = by_key(found)
+    findings = [one for p in work.plans for one in held(p.name, p.claims, cells_by_key, bootstrap)]
+    say("writing the report")
+    results = {
+        "kind": "reproduce",
+        "title": f"The paper's {'tables and figures' if len(work.plans) > 1 else heading(work.plans[0].name)} on {work.bench.preset.label}",
+        "command": command(config, out),
+        "data": dict(data.facts),
+        "environment": environment(),
+        "counters": counters,
+        "rows": _rows(work, found, bootstrap),
+        "published": [one.model_dump() for p in work.plans for one in beside(p, work.bench, cells_by_key, data, bootstrap)],
+        "sweeps": [one.model_dump() for one in _sweeps(work, cells_by_key, data, bootstrap)],
+        "matrices": [m.matrix(cells_by_key, bootstrap).model_dump() for p in work.plans for m in p.matrices],
+        "verdict": verdict(findings) if findings else None,
+        "notes": [one.sentence for one in findings] + _notes(work),
+        "gallery": _gallery(work, folder.path, data),
+    }
+    folder.results({**results, "seconds": time.perf_counter() - began})
+    return results
+
+
+def command(config: Mapping[str, Any], out: str | Path) -> str:
+    """Return the command line that makes a run again."""
+    words = ["gtimm", "reproduce", *config["exhibits"], "--preset", config["preset"], "-o", str(out)]
+    if "root" in config:
+        words += ["--root", config["root"]]
+    for name, value in config.get("choices", {}).items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, Mapping):
+            words += [word for key, one in value.items() for word in (flag, f"{key}={_written(one)}")]
+        else:
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def _written(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    import yaml
+
+    return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value, ensure_ascii=False)
+
+
+def _config(work: Reproduction, exhibits: Sequence[str]) -> dict[str, Any]:
+    config: dict[str, Any] = {"experiment": "reproduce", "exhibits": list(exhibits), "preset": work.bench.preset.name}
+    if work.root is not None:
+        config["root"] = str(Path(work.root).expanduser().resolve())
+    if changed := work.bench.choices.changed():
+        config["choices"] = changed
+    return config
+
+
+def _rows(work: Reproduction, cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+    """Return the rows; those of exhibits that mean nothing on this data, and of no other, are marked."""
+    reasons = work.bench.preset.path_only
+    sound = {s.key() for p in work.plans if p.name not in reasons for t in p.targets() for s in p.settings(t)}
+    rows = rows_of(cells, bootstrap)
+    return [{**row, "path_only": cell.setting.key() not in sound} for row, cell in zip(rows, cells, strict=True)]
+
+
+def _sweeps(work: Reproduction, cells: Mapping[str, Cell], data: Splits, bootstrap: Bootstrap) -> list[Sweep]:
+    """Return the curves of all exhibits, each once, and with the budgets the frontier of cost and accuracy."""
+    found: dict[str, Sweep] = {}
+    for one in work.plans:
+        for curves in one.curves:
+            sentence = _knee(curves, cells, data, bootstrap) if curves.name.startswith("quantity") else None
+            made = curves.sweep(cells, bootstrap, _paper(one), sentence)
+            found.setdefault(repr((made.name, made.series)), made)
+            if sentence is not None:
+                costs = _frontier(curves, cells, data, bootstrap, sentence)
+                found.setdefault(repr((costs.name, costs.series)), costs)
+    return list(found.values())
+
+
+def _paper(one: Plan) -> dict[tuple[str, Any], float]:
+    values = {}
+    for place in one.places:
+        value = published().value(one.name, place.at, place.column)
+        if place.spot is not None and value is not None and isinstance(value.value, float):
+            values[place.spot] = value.value
+    return values
+
+
+def _knee(curves: Curves, cells: Mapping[str, Cell], data: Splits, bootstrap: Bootstrap) -> str:
+    budgets = [cells[spot.setting.key()] for spot in curves.spots if spot.setting.budget]
+    baseline = next(cells[spot.setting.key()] for spot in curves.spots if spot.series == curves.against)
+    return knee_sentence(budgets, baseline, bootstrap, "images", None, len(data.train.classes))
+
+
+def _frontier(curves: Curves, cells: Mapping[str, Cell], data: Splits, bootstrap: Bootstrap, sentence: str) -> Sweep:
+    there = list({spot.setting.key(): cells[spot.setting.key()] for spot in curves.spots}.values())
+    made = frontier(curves.dataset, there, bootstrap, len(data.train.classes), None, sentence)
+    return made.model_copy(update={"name": curves.name.replace("quantity", "frontier")})
+
+
+def _notes(work: Reproduction) -> list[str]:
+    notes = list(work.left_out)
+    for one in work.plans:
+        notes += paper_notes(one)
+        if reason := work.bench.preset.path_only.get(one.name):
+            notes.append(f"{heading(one.name)} is path only: {reason}.")
+    return notes + [f"The paper: {note}" for note in published().paper.notes]
+
+
+def _gallery(work: Reproduction, folder: Path, data: Splits) -> list[dict[str, Any]]:
+    """Write Figure 13: real items beside those of label, many-domain and described prompts."""
+    if not any(one.name == "figure13" for one in work.plans):
+        return []
+    p, c = work.bench.preset, work.bench.choices
+    base = {**(p.generator_of(p.target, c) or {}), "per_class": c.per_class}
+    told = descriptions(work.bench)
+    specs = [base, {**base, **p.domains}] + ([{**base, "prompts": told}] if told else [])
+    shown = [name for name in p.shown if name in data.train.classes] or None
+    return write_galleries(
+        folder, data, p.target, specs, work.grid(data, p.target).options["backbone"], work.store, shown, work.device or "auto"
+    )
