@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gtimm.cli import bank, cache, check
+from gtimm.cli import bank, cache, check, reproduce
 
 app = typer.Typer(
     name="gtimm",
@@ -161,6 +161,12 @@ def generate(
         yes=yes,
         as_json=as_json,
     )
+
+
+app.command(
+    epilog="Examples: [bold]gtimm reproduce all --preset digits -o runs/digits[/bold]; "
+    "[bold]gtimm reproduce table3 --preset ucf101 --root UCF101 --dry-run[/bold]; [bold]gtimm reproduce --list[/bold]"
+)(reproduce.reproduce)
 
 
 @app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.core.errors import GtimmError
 from gtimm.core.imputer import Generator
@@ -49,6 +49,7 @@ class Reproduction:
         root: folder of the data set's files.
         store: folder of bank and features.
         device: such as `"cpu"`; `None` takes CUDA where there is one.
+        generate: as for `Pipeline`: above an hour of generation `"ask"` asks, or refuses where nobody can answer.
         say: called with a line of progress.
         left_out: what cannot be run here, and why.
     """
@@ -58,6 +59,7 @@ class Reproduction:
     root: str | None = None
     store: str | Path | None = None
     device: str | None = None
+    generate: bool | Literal["ask"] = "ask"
     say: Say = lambda line: None
     left_out: list[str] = field(default_factory=list)
 
@@ -121,7 +123,7 @@ class Reproduction:
             "backbone": merged(p.backbone, c.backbone),
             "train": {**p.train, **c.train},
             "store": self.store,
-            "generate": True,
+            "generate": self.generate,
         }
         if c.fusion:
             options["fusion"] = merged({"name": "late"}, c.fusion)
@@ -141,6 +143,7 @@ def run_reproduce(
     choices: Choices | Mapping[str, Any] | None = None,
     store: str | Path | None = None,
     device: str | None = None,
+    generate: bool | Literal["ask"] = "ask",
     say: Say = lambda line: None,
 ) -> dict[str, Any]:
     """Run exhibits on a preset's data into a run folder; returns what `results.json` holds.
@@ -153,10 +156,11 @@ def run_reproduce(
         choices: what the paper leaves open; see `Choices`.
         store: folder of bank and features.
         device: such as `"cpu"`; by default CUDA where there is one.
+        generate: as for `Pipeline`.
         say: called with a line of progress.
     """
     began = time.perf_counter()
-    work = Reproduction.of(exhibits, name, choices=choices, root=root, store=store, device=device, say=say)
+    work = Reproduction.of(exhibits, name, choices=choices, root=root, store=store, device=device, generate=generate, say=say)
     for line in work.left_out:
         say(line)
     data = work.bench.preset.load(root, work.bench.choices)
@@ -178,7 +182,7 @@ def run_reproduce(
     cells_by_key = by_key(found)
     findings = [one for p in work.plans for one in held(p.name, p.claims, cells_by_key, bootstrap)]
     say("writing the report")
-    results = {
+    results: dict[str, Any] = {
         "kind": "reproduce",
         "title": f"The paper's {'tables and figures' if len(work.plans) > 1 else heading(work.plans[0].name)} on {work.bench.preset.label}",
         "command": command(config, out),
@@ -193,7 +197,12 @@ def run_reproduce(
         "notes": [one.sentence for one in findings] + _notes(work),
         "gallery": _gallery(work, folder.path, data),
     }
-    folder.results({**results, "seconds": time.perf_counter() - began})
+    results["seconds"] = time.perf_counter() - began
+    folder.results(results)
+    folder.log("end", seconds=results["seconds"])
+    from gtimm.report.page import write_report
+
+    write_report(folder.path)
     return results
 
 
