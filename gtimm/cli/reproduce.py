@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OPEN = "What the paper leaves open (docs/open-choices.md)"
 PAIR = "NAME=VALUE"
+WIDE = 5
 
 
 def _pairs(help: str) -> Any:
@@ -156,14 +157,17 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     for name, cells in exhibits.items():
         there = [one for one in cells if one["ours"] is not None]
         path = " (path only: these numbers mean nothing on this data)" if there and all(one["path_only"] for one in there) else ""
-        table = Table(title=f"{heading(name)}: {published().exhibit(name).title}{path}", title_justify="left", title_style="bold")
+        title = f"{heading(name)}: {published().exhibit(name).title}{path}"
+        rows, columns = (list(dict.fromkeys(one[side] for one in there)) for side in ("row", "column"))
+        found = {(one["row"], one["column"]): _value(one) for one in there}
+        if len(columns) > WIDE:  # more columns than a screen is wide: the other way round
+            rows, columns, found = columns, rows, {(c, r): text for (r, c), text in found.items()}
+        table = Table(title=escape(title), title_justify="left", title_style="bold")
         table.add_column("")
-        columns = list(dict.fromkeys(one["column"] for one in there))
         for column in columns:
             table.add_column(escape(column), justify="right", overflow="fold")
-        for row in dict.fromkeys(one["row"] for one in there):
-            found = {one["column"]: one for one in there if one["row"] == row}
-            table.add_row(escape(row), *(_value(found.get(column)) for column in columns))
+        for row in rows:
+            table.add_row(escape(row), *(found.get((row, column), "") for column in columns))
         console.print(table)
     for note in results["notes"]:
         console.print(f"- {escape(note)}")
@@ -173,9 +177,8 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}")
 
 
-def _value(cell: Mapping[str, Any] | None) -> str:
-    if cell is None:
-        return ""
+def _value(cell: Mapping[str, Any]) -> str:
+    """Return our value with the paper's in brackets."""
 
     def text(value: float) -> str:
         return f"{100 * value:.1f}" if cell["unit"] == "fraction" else f"{value:,g}"

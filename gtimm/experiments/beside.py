@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gtimm.experiments.paper import Value, heading, label, published
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from gtimm.core.dataset import Splits
     from gtimm.experiments.bench import Bench, Place, Plan
     from gtimm.experiments.curves import Cells
-    from gtimm.experiments.statistics import Bootstrap
+    from gtimm.experiments.statistics import Bootstrap, Interval
 
 
 def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits, bootstrap: Bootstrap) -> list[Published]:
@@ -27,7 +28,9 @@ def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits, bootstrap: Boot
         bootstrap: of the test rows and seeds.
     """
     reason = bench.preset.path_only.get(plan.name, "")
-    found = [_cell(plan, place, bench, cells, data, bootstrap, reason) for place in plan.places]
+    trained = [p.setting.key() for p in plan.places if p.setting is not None and p.setting.key() in cells]
+    intervals = dict(zip(trained, bootstrap.intervals([cells[key].values for key in trained]), strict=True))
+    found = [_cell(plan, place, bench, cells, data, intervals, reason) for place in plan.places]
     exhibit = published().exhibit(plan.name)
     there = {(label(place.at), place.column) for place in plan.places}
     for line in exhibit.lines:
@@ -48,14 +51,16 @@ def paper_notes(plan: Plan) -> list[str]:
     return notes + [f"{heading(plan.name)}, left out here. {why}." for why in plan.absent]
 
 
-def _cell(plan: Plan, place: Place, bench: Bench, cells: Cells, data: Splits, bootstrap: Bootstrap, reason: str) -> Published:
+def _cell(
+    plan: Plan, place: Place, bench: Bench, cells: Cells, data: Splits, intervals: Mapping[str, Interval], reason: str
+) -> Published:
     value = published().value(plan.name, place.at, place.column)
     notes = [note for note in (place.note, reason) if note]
     ours: dict[str, Any] = {"path_only": bool(reason)}
-    if place.setting is not None and place.setting.key() in cells:
-        cell = cells[place.setting.key()]
-        interval = bootstrap.interval(cell.values)
-        ours |= {"ours": interval.mean, "ci_low": interval.low, "ci_high": interval.high, "metric": cell.metric}
+    if place.setting is not None and place.setting.key() in intervals:
+        key = place.setting.key()
+        one = intervals[key]
+        ours |= {"ours": one.mean, "ci_low": one.low, "ci_high": one.high, "metric": cells[key].metric}
     elif place.counted is not None:
         ours |= {"ours": place.counted(data, bench), "metric": place.metric}
         ours |= {"unit": "count" if place.metric == "count" else "number"}

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.experiments.frontier import points
 from gtimm.experiments.paper import heading
+from gtimm.experiments.rows import compare_pairs
+from gtimm.experiments.statistics import holm, paired_p_value
 
 if TYPE_CHECKING:
     from gtimm.experiments.bench import Claim
-    from gtimm.experiments.curves import Cells
     from gtimm.experiments.cells import Cell
+    from gtimm.experiments.curves import Cells
     from gtimm.experiments.statistics import Bootstrap, Interval
 
 Verdict = Literal["holds", "fails", "undecided", "mixed"]
@@ -73,11 +75,22 @@ def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstr
     for claim in claims:
         there = [(where, a, b) for where, a, b in claim.pairs if a.key() in cells and b.key() in cells]
         pairs = [(cells[a.key()], cells[b.key()]) for _, a, b in there]
-        intervals = [bootstrap.interval(one.values - other.values) for one, other in pairs]
+        intervals = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
         if pairs:
             differences = [(where, interval) for (where, _, _), interval in zip(there, intervals, strict=True)]
             found.append(Finding(exhibit, claim.says, differences, pairs))
     return found
+
+
+def compared(findings: Sequence[Finding], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+    """Return the differences of all findings as comparisons of `results.json`, each once, p-values corrected for their number."""
+    pairs = {(one.setting.key(), other.setting.key()): (one, other) for found in findings for one, other in found.pairs}
+    rows = compare_pairs(list(pairs.values()), bootstrap)
+    p_values = [paired_p_value(one.values - other.values) for one, other in pairs.values()]
+    return [
+        {**row, "p_value": p, "p_adjusted": adjusted, "correction": "Holm"}
+        for row, p, adjusted in zip(rows, p_values, holm(p_values), strict=True)
+    ]
 
 
 def verdict(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -85,6 +98,6 @@ def verdict(findings: Sequence[Finding]) -> dict[str, Any]:
     count = {name: sum(one.verdict == name for one in findings) for name in ("holds", "mixed", "undecided", "fails")}
     return {
         "holds": None,
-        "sentence": f"Of {len(findings)} claims {count['holds']} hold here, {count['mixed']} in part, {count['fails']} do not, and of "
-        f"{count['undecided']} these data cannot tell.",
+        "sentence": f"Of the paper's conclusions {count['holds']} of {len(findings)} hold here, {count['mixed']} in part; against "
+        f"{count['fails']} these data speak, and of {count['undecided']} they cannot tell.",
     }

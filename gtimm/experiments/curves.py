@@ -77,12 +77,13 @@ class Curves:
             sentence: what they show; by default who leads where.
         """
         there = [spot for spot in self.spots if spot.setting.key() in cells]
-        series, found = [], {}
+        series = []
+        intervals = bootstrap.intervals([cells[spot.setting.key()].values for spot in there])
+        found = {(spot.series, spot.x): interval for spot, interval in zip(there, intervals, strict=True)}
         for name, group in groupby(there, key=lambda spot: spot.series):
             points = []
             for spot in group:
-                interval = bootstrap.interval(cells[spot.setting.key()].values)
-                found[spot.series, spot.x] = interval
+                interval = found[spot.series, spot.x]
                 published = (paper or {}).get((spot.series, spot.x))
                 points.append(Point(x=spot.x, mean=interval.mean, ci_low=interval.low, ci_high=interval.high, paper=published))
             series.append(Series(name=name, points=points))

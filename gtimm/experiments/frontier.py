@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gtimm.experiments.schema import Point, Series, Sweep
 
 if TYPE_CHECKING:
@@ -48,13 +50,13 @@ def knee(cells: Sequence[Cell], baseline: Cell, bootstrap: Bootstrap, enough: fl
     """
     ordered = sorted(cells, key=lambda cell: cell.setting.budget or 0)
     last = ordered[-1]
-    gain = bootstrap.interval(last.values - baseline.values)
+    gain = bootstrap.interval(last.values - baseline.values, difference=True)
     if gain.low <= 0:
         return None
     for cell in ordered:
-        share = bootstrap.interval(cell.values - baseline.values).mean / gain.mean
+        share = float((cell.values - baseline.values).mean(dtype=np.float64)) / gain.mean
         if share >= enough:
-            rest = bootstrap.interval(last.values - cell.values)
+            rest = bootstrap.interval(last.values - cell.values, difference=True)
             return Knee(cell.setting.budget or 0, last.setting.budget or 0, share, gain, rest)
     raise AssertionError("the largest budget has its own gain")
 
@@ -80,7 +82,7 @@ def knee_sentence(
     found, other = knee(cells, baseline, bootstrap), baseline.setting.method
     if found is None:
         last = max(cells, key=lambda cell: cell.setting.budget or 0)
-        gain = bootstrap.interval(last.values - baseline.values)
+        gain = bootstrap.interval(last.values - baseline.values, difference=True)
         return f"{last.setting.budget} {what} a class gain nothing over {other} that these data can show: {points(gain)} points."
     if found.budget == found.largest:
         return (

@@ -182,6 +182,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 backbone={"name": BACKBONE},
                 generator=GENERATOR,
                 train=TRAIN,
+                seeds=5,
                 ratios=(95, 99),
                 dropped=(50, 90, 95, 99),
                 curve=(70, 80, 90, 95, 99),

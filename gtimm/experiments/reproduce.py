@@ -14,23 +14,16 @@ from gtimm.core.errors import GtimmError
 from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
 from gtimm.experiments.bench import Bench, Plan
-from gtimm.experiments.beside import beside, paper_notes
 from gtimm.experiments.choices import Choices, merged
-from gtimm.experiments.claims import held, verdict
-from gtimm.experiments.curves import Curves, by_key, distinct
+from gtimm.experiments.curves import distinct
 from gtimm.experiments.exhibits import descriptions, names, plan
 from gtimm.experiments.folder import RunFolder, environment
-from gtimm.experiments.frontier import frontier, knee_sentence
 from gtimm.experiments.gallery import write_galleries
-from gtimm.experiments.cells import Cell
 from gtimm.experiments.grid import Grid
-from gtimm.experiments.rows import rows_of
 from gtimm.experiments.methods import Setting
-from gtimm.experiments.paper import heading, published
+from gtimm.experiments.outcome import Outcome
+from gtimm.experiments.paper import heading
 from gtimm.experiments.presets import preset
-from gtimm.experiments.schema import Sweep
-from gtimm.experiments.scoring import as_metric
-from gtimm.experiments.statistics import Bootstrap
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import Splits
@@ -131,7 +124,17 @@ class Reproduction:
             options["device"] = self.device
         zero = "zero" if c.zero == "embedding" else BLACK
         generator = p.generator_of(target, c)
-        return Grid(data, target, options, generator, range(self.seeds), self.say, zero=zero, choose=c.select == "best")
+        return Grid(
+            data,
+            target,
+            options,
+            generator,
+            range(self.seeds),
+            self.say,
+            folder=folder,
+            zero=zero,
+            choose=c.select == "best",
+        )
 
 
 def run_reproduce(
@@ -168,42 +171,32 @@ def run_reproduce(
     config = _config(work, exhibits)
     folder.config(config)
     folder.log("start", exhibits=[one.name for one in work.plans], seeds=work.seeds)
-    labels = data.test.labels
-    assert labels is not None
-    bootstrap = Bootstrap(len(data.test), work.seeds)
-    found: list[Cell] = []
-    counters = {"generated": 0, "embedded": 0}
+    outcome = Outcome(work.bench, work.plans, data, work.seeds)
     for target in work.targets:
-        grid = work.grid(data, target)
-        cells = grid.run(work.settings(target))
-        found += [as_metric(cell, work.bench.metric, labels, len(data.train.classes)) for cell in cells]
-        counters = {key: value + grid.counters[key] for key, value in counters.items()}
-        folder.log("scored", target=target, cells=len(cells))
-    cells_by_key = by_key(found)
-    findings = [one for p in work.plans for one in held(p.name, p.claims, cells_by_key, bootstrap)]
+        grid = work.grid(data, target, folder.cells)
+        jobs = grid.plan(work.settings(target))
+        outcome.add(grid.complete(jobs), jobs, grid.counters)
+        folder.log("scored", target=target, cells=len(jobs))
     say("writing the report")
-    results: dict[str, Any] = {
-        "kind": "reproduce",
-        "title": f"The paper's {'tables and figures' if len(work.plans) > 1 else heading(work.plans[0].name)} on {work.bench.preset.label}",
-        "command": command(config, out),
-        "data": dict(data.facts),
-        "environment": environment(),
-        "counters": counters,
-        "rows": _rows(work, found, bootstrap),
-        "published": [one.model_dump() for p in work.plans for one in beside(p, work.bench, cells_by_key, data, bootstrap)],
-        "sweeps": [one.model_dump() for one in _sweeps(work, cells_by_key, data, bootstrap)],
-        "matrices": [m.matrix(cells_by_key, bootstrap).model_dump() for p in work.plans for m in p.matrices],
-        "verdict": verdict(findings) if findings else None,
-        "notes": [one.sentence for one in findings] + _notes(work),
-        "gallery": _gallery(work, folder.path, data),
-    }
-    results["seconds"] = time.perf_counter() - began
-    folder.results(results)
-    folder.log("end", seconds=results["seconds"])
+    what = "tables and figures" if len(work.plans) > 1 else heading(work.plans[0].name) if work.plans else "exhibits"
+    written = folder.results(
+        {
+            "kind": "reproduce",
+            "title": f"The paper's {what} on {work.bench.preset.label}",
+            "command": command(config, out),
+            "environment": environment(),
+            **outcome.parts(),
+            "notes": outcome.notes(work.left_out),
+            "gallery": _gallery(work, folder.path, data),
+            "counters": outcome.counters,
+            "seconds": time.perf_counter() - began,
+        }
+    )
+    folder.log("end", seconds=written["seconds"])
     from gtimm.report.page import write_report
 
     write_report(folder.path)
-    return results
+    return written
 
 
 def command(config: Mapping[str, Any], out: str | Path) -> str:
@@ -234,58 +227,6 @@ def _config(work: Reproduction, exhibits: Sequence[str]) -> dict[str, Any]:
     if changed := work.bench.choices.changed():
         config["choices"] = changed
     return config
-
-
-def _rows(work: Reproduction, cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]:
-    """Return the rows; those of exhibits that mean nothing on this data, and of no other, are marked."""
-    reasons = work.bench.preset.path_only
-    sound = {s.key() for p in work.plans if p.name not in reasons for t in p.targets() for s in p.settings(t)}
-    rows = rows_of(cells, bootstrap)
-    return [{**row, "path_only": cell.setting.key() not in sound} for row, cell in zip(rows, cells, strict=True)]
-
-
-def _sweeps(work: Reproduction, cells: Mapping[str, Cell], data: Splits, bootstrap: Bootstrap) -> list[Sweep]:
-    """Return the curves of all exhibits, each once, and with the budgets the frontier of cost and accuracy."""
-    found: dict[str, Sweep] = {}
-    for one in work.plans:
-        for curves in one.curves:
-            sentence = _knee(curves, cells, data, bootstrap) if curves.name.startswith("quantity") else None
-            made = curves.sweep(cells, bootstrap, _paper(one), sentence)
-            found.setdefault(repr((made.name, made.series)), made)
-            if sentence is not None:
-                costs = _frontier(curves, cells, data, bootstrap, sentence)
-                found.setdefault(repr((costs.name, costs.series)), costs)
-    return list(found.values())
-
-
-def _paper(one: Plan) -> dict[tuple[str, Any], float]:
-    values = {}
-    for place in one.places:
-        value = published().value(one.name, place.at, place.column)
-        if place.spot is not None and value is not None and isinstance(value.value, float):
-            values[place.spot] = value.value
-    return values
-
-
-def _knee(curves: Curves, cells: Mapping[str, Cell], data: Splits, bootstrap: Bootstrap) -> str:
-    budgets = [cells[spot.setting.key()] for spot in curves.spots if spot.setting.budget]
-    baseline = next(cells[spot.setting.key()] for spot in curves.spots if spot.series == curves.against)
-    return knee_sentence(budgets, baseline, bootstrap, "images", None, len(data.train.classes))
-
-
-def _frontier(curves: Curves, cells: Mapping[str, Cell], data: Splits, bootstrap: Bootstrap, sentence: str) -> Sweep:
-    there = list({spot.setting.key(): cells[spot.setting.key()] for spot in curves.spots}.values())
-    made = frontier(curves.dataset, there, bootstrap, len(data.train.classes), None, sentence)
-    return made.model_copy(update={"name": curves.name.replace("quantity", "frontier")})
-
-
-def _notes(work: Reproduction) -> list[str]:
-    notes = list(work.left_out)
-    for one in work.plans:
-        notes += paper_notes(one)
-        if reason := work.bench.preset.path_only.get(one.name):
-            notes.append(f"{heading(one.name)} is path only: {reason}.")
-    return notes + [f"The paper: {note}" for note in published().paper.notes]
 
 
 def _gallery(work: Reproduction, folder: Path, data: Splits) -> list[dict[str, Any]]:

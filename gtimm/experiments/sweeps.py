@@ -189,7 +189,8 @@ class Robustness:
 
     def matrix(self, cells: Cells, bootstrap: Bootstrap) -> Matrix:
         """Return the matrix of cells, all of which must be there."""
-        found = [[bootstrap.interval(cells[self.setting(p, q).key()].values) for q in self.q] for p in self.p]
+        every = bootstrap.intervals([cells[self.setting(p, q).key()].values for p in self.p for q in self.q])
+        found = [every[row * len(self.q) :][: len(self.q)] for row in range(len(self.p))]
         how = {"matched": "dropout as missing at test", "fixed": f"dropout {self.rate}", "none": "no dropout"}[self.dropout]
         return Matrix(
             name=f"{self.base.method}, {how}",

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from gtimm.experiments.scoring import f1_by_row
+from gtimm.core.errors import ConfigError
+from gtimm.core.metrics import top_k_accuracy
+from gtimm.experiments.cells import Cell, Scored
+from gtimm.experiments.methods import Setting
+from gtimm.experiments.scoring import as_metric, f1_by_row
 
 
 def sample(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,3 +43,30 @@ def test_the_spread_over_rows_is_that_of_the_score_over_samples(average: str) ->
         scores.append(values.mean())
         errors.append(values.std() / np.sqrt(len(values)))
     assert np.mean(errors) == pytest.approx(np.std(scores), rel=0.1)
+
+
+def test_ranks_say_whether_a_row_is_among_the_first_k() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 6, 300)
+    probabilities = random.dirichlet(np.ones(6), 300).astype(np.float32).round(1)  # many ties
+    found = Scored.of(probabilities, labels, None, {})
+    for k in (1, 2, 3):
+        assert (found.rank < k).mean() == pytest.approx(top_k_accuracy(probabilities, labels, k))
+    np.testing.assert_array_equal(found.rank == 0, found.predicted == labels)
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "weighted_f1", "micro_f1", "top3_accuracy"])
+def test_a_cell_by_another_metric_has_its_score_as_the_mean_of_each_seed(metric: str) -> None:
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 5, 200)
+    seeds = [Scored.of(random.dirichlet(np.ones(5), 200).astype(np.float32), labels, None, {}) for _ in range(3)]
+    cell = Cell.of(Setting("toys", "zero-fill"), seeds, 1.0, {}, "")
+    found = as_metric(cell, metric, labels, 5)
+    assert found.metric == metric
+    for seed, values in zip(seeds, found.values, strict=True):
+        name = metric.removesuffix("_f1")
+        expected = seed.scores["top3_accuracy"] if metric == "top3_accuracy" else f1_score(labels, seed.predicted, average=name)
+        assert values.mean() == pytest.approx(expected, abs=1e-6)
+    assert as_metric(cell, "accuracy", labels, 5) is cell
+    with pytest.raises(ConfigError, match="Did you mean 'macro_f1'"):
+        as_metric(cell, "macrof1", labels, 5)
