@@ -148,6 +148,7 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from gtimm.experiments.beside import ODD
     from gtimm.experiments.paper import heading, published
 
     console = Console(highlight=False)
@@ -169,8 +170,10 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
         for row in rows:
             table.add_row(escape(row), *(found.get((row, column), "") for column in columns))
         console.print(table)
-    for note in results["notes"]:
+    shown = [note for note in results["notes"] if ODD not in note and not note.startswith("The paper: ")]
+    for note in shown:
         console.print(f"- {escape(note)}")
+    console.print(f"{len(results['notes']) - len(shown)} notes on the paper itself are in the report.")
     if results.get("verdict"):
         console.print(f"[bold]{escape(results['verdict']['sentence'])}[/bold]")
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())

@@ -50,11 +50,13 @@ class Claim:
         says: the claim in words.
         pairs: where, the setting that is said to be better, and the other one.
         target: modality that goes missing in them.
+        ours: not a claim of the paper, but a question beside it.
     """
 
     says: str
     pairs: Sequence[tuple[str, Setting, Setting]]
     target: str = "image"
+    ours: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from gtimm.experiments.curves import Cells
     from gtimm.experiments.statistics import Bootstrap, Interval
 
+ODD = " of the paper: "
+"""Stands in notes about the paper itself, after the exhibit."""
+
 
 def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits, bootstrap: Bootstrap) -> list[Published]:
     """Return an exhibit's cells: ours, and what the paper has besides.
@@ -47,7 +50,7 @@ def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits, bootstrap: Boot
 
 def paper_notes(plan: Plan) -> list[str]:
     """Return what is odd about an exhibit in the paper, and what was left out of it here."""
-    notes = [f"{heading(plan.name)} of the paper: {note}" for note in published().exhibit(plan.name).notes]
+    notes = [f"{heading(plan.name)}{ODD}{note}" for note in published().exhibit(plan.name).notes]
     return notes + [f"{heading(plan.name)}, left out here. {why}." for why in plan.absent]
 
 

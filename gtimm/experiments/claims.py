@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from gtimm.experiments.curves import Cells
     from gtimm.experiments.statistics import Bootstrap, Interval
 
-Verdict = Literal["holds", "fails", "undecided", "mixed"]
+Verdict = Literal["holds", "mixed", "undecided", "fails"]
+SAID: Mapping[Verdict, str] = {
+    "holds": "holds here",
+    "mixed": "holds here in part",
+    "undecided": "cannot be told from these data",
+    "fails": "does not hold here",
+}
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class Finding:
         says: the claim.
         differences: where, and the better setting's score less the other's.
         pairs: the cells of these differences.
+        ours: not a claim of the paper, but a question beside it.
     """
 
     exhibit: str
     says: str
     differences: Sequence[tuple[str, Interval]]
     pairs: Sequence[tuple[Cell, Cell]]
+    ours: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -54,7 +62,7 @@ class Finding:
         above = sum(one.low > 0 for _, one in self.differences)
         below = sum(one.high < 0 for _, one in self.differences)
         where, least = min(self.differences, key=lambda pair: pair[1].mean)
-        says = f"{heading(self.exhibit)}, {self.says}: {self.verdict} here. "
+        says = f"{heading(self.exhibit)}, {self.says}: {SAID[self.verdict]}. "
         if count == 1:
             return f"{says}{where}: {points(least)} points."
         rest = count - above - below
@@ -78,7 +86,7 @@ def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstr
         intervals = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
         if pairs:
             differences = [(where, interval) for (where, _, _), interval in zip(there, intervals, strict=True)]
-            found.append(Finding(exhibit, claim.says, differences, pairs))
+            found.append(Finding(exhibit, claim.says, differences, pairs, claim.ours))
     return found
 
 
@@ -93,11 +101,23 @@ def compared(findings: Sequence[Finding], bootstrap: Bootstrap) -> list[dict[str
     ]
 
 
-def verdict(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return how many claims hold, as the verdict of `results.json`; it says of nothing that it holds as a whole."""
-    count = {name: sum(one.verdict == name for one in findings) for name in ("holds", "mixed", "undecided", "fails")}
+def verdict(findings: Sequence[Finding], path_only: Collection[str] = ()) -> dict[str, Any] | None:
+    """Return how many of the paper's claims hold, as the verdict of `results.json`; it says of nothing that it holds as a whole.
+
+    Args:
+        findings: those that say the same of the same cells count once.
+        path_only: exhibits whose numbers mean nothing on this data; their claims do not count.
+    """
+    counted = {
+        (one.says, *((a.setting.key(), b.setting.key()) for a, b in one.pairs)): one.verdict
+        for one in findings
+        if not one.ours and one.exhibit not in path_only
+    }
+    if not counted:
+        return None
+    count = {name: sum(found == name for found in counted.values()) for name in SAID}
     return {
         "holds": None,
-        "sentence": f"Of the paper's conclusions {count['holds']} of {len(findings)} hold here, {count['mixed']} in part; against "
+        "sentence": f"Of the paper's conclusions {count['holds']} of {len(counted)} hold here, {count['mixed']} in part; against "
         f"{count['fails']} these data speak, and of {count['undecided']} they cannot tell.",
     }

@@ -83,6 +83,7 @@ def _table3(b: Bench) -> Plan:
         Claim(
             "not in the paper: generation is above real items of the same class, resampled",
             [_pair(b, p, "gti-mm", "hot-deck") for p in b.preset.ratios],
+            ours=True,
         ),
         Claim(
             "few rows with both modalities are worse than few images alone, or than sound alone (section 6.2)",

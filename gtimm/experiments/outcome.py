@@ -79,7 +79,7 @@ class Outcome:
             "data": dict(self.data.facts),
             "rows": self._rows(),
             "comparisons": compared(findings, self.bootstrap),
-            "verdict": verdict(findings) if findings else None,
+            "verdict": verdict(findings, self.bench.preset.path_only),
             "published": [
                 one.model_dump() for plan in self.plans for one in beside(plan, self.bench, cells, self.data, self.bootstrap)
             ],
