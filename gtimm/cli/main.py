@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gtimm.cli import bank, cache, check, reproduce
+from gtimm.cli import bank, cache, check, reproduce, sweep
 
 app = typer.Typer(
     name="gtimm",
@@ -167,6 +167,10 @@ app.command(
     epilog="Examples: [bold]gtimm reproduce all --preset digits -o runs/digits[/bold]; "
     "[bold]gtimm reproduce table3 --preset ucf101 --root UCF101 --dry-run[/bold]; [bold]gtimm reproduce --list[/bold]"
 )(reproduce.reproduce)
+app.command(
+    epilog="Examples: [bold]gtimm sweep quantity experiment.yaml -o runs/quantity[/bold]; "
+    "[bold]gtimm sweep training experiment.yaml --values 50,90,95 -o runs/training[/bold]"
+)(sweep.sweep)
 
 
 @app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")

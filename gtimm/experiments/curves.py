@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from gtimm.experiments.frontier import points
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.schema import Point, Series, Sweep
 
@@ -49,7 +50,7 @@ class Curves:
         dataset: that they are of.
         spots: their points, each series in order.
         log: whether the axis is better logarithmic.
-        against: the series that the others are compared with in the sentence; of variants the first.
+        against: of budgets, the series that generates nothing and gains are over.
     """
 
     name: str
@@ -59,7 +60,6 @@ class Curves:
     spots: Sequence[Spot]
     log: bool = False
     against: str | None = None
-    says: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> list[Setting]:
         """Return what must be run, each once."""
@@ -74,7 +74,7 @@ class Curves:
             cells: by key; spots whose setting is not among them are left out.
             bootstrap: of the test rows and seeds.
             paper: what is published, as fractions, by series and x.
-            sentence: what they show; by default who leads where.
+            sentence: what they show; by default who leads where, or of variants what the best has over the first.
         """
         there = [spot for spot in self.spots if spot.setting.key() in cells]
         series = []
@@ -96,8 +96,25 @@ class Curves:
             dataset=self.dataset,
             metric=metric,
             series=series,
-            sentence=leaders(found, self.x) if sentence is None else sentence,
+            sentence=self._sentence(there, cells, bootstrap, found) if sentence is None else sentence,
         )
+
+    def _sentence(
+        self, there: Sequence[Spot], cells: Cells, bootstrap: Bootstrap, found: Mapping[tuple[str, X], Interval]
+    ) -> str:
+        """Say which variant is highest and what it has over the first, or of numbers which series leads where."""
+        if not all(isinstance(spot.x, str) for spot in there):
+            return leaders(found, self.x)
+        sentences = []
+        for name, group in groupby(there, key=lambda spot: spot.series):
+            first, *others = list(group)
+            if not others:
+                continue
+            best = max(others, key=lambda spot: found[name, spot.x].mean)
+            values = cells[best.setting.key()].values - cells[first.setting.key()].values
+            difference = points(bootstrap.interval(values, difference=True))
+            sentences.append(f"{name}: the best of the others is {best.x}, {difference} points over {first.x}.")
+        return " ".join(sentences)
 
 
 def leaders(found: Mapping[tuple[str, X], Interval], x: str) -> str:

@@ -129,19 +129,13 @@ class Outcome:
         budgets = [cells[spot.setting.key()] for spot in curves.spots if spot.setting.budget]
         baseline = next(cells[spot.setting.key()] for spot in curves.spots if spot.series == curves.against)
         classes = len(self.data.train.classes)
-        return knee_sentence(budgets, baseline, self.bootstrap, "images", self._seconds(budgets), classes)
+        return knee_sentence(budgets, baseline, self.bootstrap, "images", item_seconds(budgets, self._workspace), classes)
 
     def _frontier(self, curves: Curves, cells: Mapping[str, Cell], sentence: str) -> Sweep:
         there = list({spot.setting.key(): cells[spot.setting.key()] for spot in curves.spots}.values())
-        classes, seconds = len(self.data.train.classes), self._seconds(there)
+        classes, seconds = len(self.data.train.classes), item_seconds(there, self._workspace)
         made = frontier(curves.dataset, there, self.bootstrap, classes, seconds, sentence)
         return made.model_copy(update={"name": curves.name.replace("quantity", "frontier")})
-
-    def _seconds(self, cells: Sequence[Cell]) -> float | None:
-        """Return the seconds an item took, as its bank measured."""
-        folder, device = self._workspace.bank.folder, self._workspace.device
-        known = [seconds_per_item(folder / name, device) for cell in cells for name in cell.items]
-        return next((value for value in known if value is not None), None)
 
     def _details(self, cells: Mapping[str, Cell]) -> list[dict[str, Any]]:
         """Return the errors by class of Table 3's methods, gains being over zero-filling."""
@@ -157,6 +151,12 @@ class Outcome:
     def _holes(self) -> list[Any]:
         """Return what was hidden of training and test rows, each way once."""
         return list({(split, note): (split, note, rows) for job in self.jobs for split, note, rows in simulated(job)}.values())
+
+
+def item_seconds(cells: Sequence[Cell], workspace: Workspace) -> float | None:
+    """Return the seconds that an item of the cells took, as its bank measured; `None` where that is not known."""
+    known = [seconds_per_item(workspace.bank.folder / name, workspace.device) for cell in cells for name in cell.items]
+    return next((value for value in known if value is not None), None)
 
 
 def _paper(plan: Plan) -> dict[tuple[str, Any], float]:

@@ -124,7 +124,7 @@ def missing_in_training(
     """Vary the missing ratio in training; what has no rows to train on at 100% is left out there.
 
     Args:
-        base: a setting; its own ratios are replaced, its budget serves the methods that generate.
+        base: a setting; its own ratio of `target` is replaced, its budget serves the methods that generate.
         target: the modality that goes missing.
         ratios: in percent.
         methods: to compare.
@@ -145,7 +145,7 @@ def missing_at_test(
     """Vary the missing ratio at test. Methods with dropout are trained anew for each, at its ratio.
 
     Args:
-        base: a setting; its ratio at test is replaced.
+        base: a setting; its own ratio of `target` at test is replaced.
         target: the modality that goes missing.
         ratios: in percent.
         methods: to compare.
@@ -181,7 +181,7 @@ class Robustness:
             return _tested(found, self.target, q)
         rate = self.rate if self.dropout == "fixed" else None
         variant = {**found.variant, "dropout": rate} if rate is not None else found.variant
-        return replace(found, missing_test={self.target: q} if q else {}, rate=rate, variant=variant)
+        return replace(_hidden(found, self.target, q), rate=rate, variant=variant)
 
     def settings(self) -> list[Setting]:
         """Return what must be run, each once."""
@@ -244,14 +244,25 @@ def _at(setting: Setting, target: str, p: float) -> Setting:
     """Return a setting with another ratio in training; where nothing is missing the method that learns from complete data."""
     if p == 0 and setting.method in COMPLETE:
         setting = plain_setting(setting, COMPLETE[setting.method])
-    whole = p == 0 or method(setting.method).complete_data
-    return replace(setting, mechanism="random" if whole else setting.mechanism, missing_train={} if whole else {target: p})
+    shares = {**setting.missing_train, target: p}
+    if p == 0 or method(setting.method).complete_data:
+        del shares[target]
+    mask = None if setting.mask is None else setting.mask.model_copy(update={"ratios": shares})
+    return replace(setting, mechanism=setting.mechanism if shares else "random", missing_train=shares, mask=mask)
 
 
 def _tested(setting: Setting, target: str, q: float) -> Setting:
     """Return a setting with another ratio at test; dropout, if any, at that ratio."""
     rate = 0.0 if q == 0 and method(setting.method).dropout else None
-    return replace(setting, missing_test={target: q} if q else {}, rate=rate)
+    return replace(_hidden(setting, target, q), rate=rate)
+
+
+def _hidden(setting: Setting, target: str, q: float) -> Setting:
+    shares = {**setting.missing_test, target: q}
+    if q == 0:
+        del shares[target]
+    mask = None if setting.test_mask is None else setting.test_mask.model_copy(update={"ratios": shares})
+    return replace(setting, missing_test=shares, test_mask=mask)
 
 
 def _prompts(strategies: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
