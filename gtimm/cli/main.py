@@ -73,26 +73,10 @@ def run(
     out: Out,
     store: Store = None,
 ) -> None:
-    """Train and score a configuration over its seeds."""
-    from gtimm.cli.tables import print_results, progress_line
-    from gtimm.core.config import read_yaml
-    from gtimm.core.errors import ConfigError
+    """Train and score a configuration over its seeds; or run again what a run folder's config.yaml says."""
+    from gtimm.cli.run import run_file
 
-    plain = read_yaml(config)
-    with progress_line("run") as say:
-        if "experiment" not in plain:
-            from gtimm.experiments.run import run_config
-
-            results = run_config(config, out, store=store, say=say)
-        elif plain.pop("experiment") == "demo":
-            from gtimm.experiments.demo import run_demo
-
-            if unknown := set(plain) - {"missing", "seeds", "speech"}:
-                raise ConfigError(f"The demo has no field {sorted(unknown)[0]!r}. Fields: missing, seeds, speech.")
-            results = run_demo(out, store=store, say=say, **plain)
-        else:
-            raise ConfigError("experiment: only 'demo' is known; leave the field out for a run of your own.")
-    print_results(results, out)
+    run_file(config, out, store)
 
 
 @app.command(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gtimm.core.config import absolute_paths
 from gtimm.core.errors import ConfigError, did_you_mean
+
+STRATEGIES = ("backbone", "generator", "sound", "fusion", "descriptions")
 
 
 class Choices(BaseModel):
@@ -67,6 +71,17 @@ class Choices(BaseModel):
     def changed(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, as plain values."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def absolute(choices: Choices, folder: Path) -> Choices:
+    """Return choices whose relative paths are as from a folder, so that a copy of them reads the same files from elsewhere."""
+    named = {name: {"name": name, **getattr(choices, name)} for name in STRATEGIES}
+    found = absolute_paths({"data": choices.data, "pipeline": named}, folder)
+    options = {
+        name: {key: value for key, value in found["pipeline"][name].items() if key in getattr(choices, name)}
+        for name in STRATEGIES
+    }
+    return choices.model_copy(update={"data": found["data"], **options})
 
 
 def merged(spec: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from gtimm.core.errors import GtimmError
 from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
 from gtimm.experiments.bench import Bench, Plan
-from gtimm.experiments.choices import Choices, merged
+from gtimm.experiments.choices import Choices, absolute, merged
 from gtimm.experiments.curves import distinct
 from gtimm.experiments.exhibits import descriptions, names, plan
-from gtimm.experiments.folder import RunFolder, environment
+from gtimm.experiments.folder import CELLS, RunFolder, environment
 from gtimm.experiments.gallery import write_galleries
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import Setting
@@ -72,7 +72,7 @@ class Reproduction:
             ConfigError: an unknown exhibit, preset or choice, or an exhibit in which the preset has no part.
             PluginError: a generator's packages are not installed.
         """
-        bench = Bench(preset(name), Choices.of(choices))
+        bench = Bench(preset(name), absolute(Choices.of(choices), Path.cwd()))
         made = cls(bench, [], **options)
         for exhibit in names(exhibits, name):
             found = plan(exhibit, bench)
@@ -167,16 +167,16 @@ def run_reproduce(
     for line in work.left_out:
         say(line)
     data = work.bench.preset.load(root, work.bench.choices)
-    folder = RunFolder(out)
+    grids = {target: work.grid(data, target, Path(out) / CELLS) for target in work.targets}
+    jobs = {target: grid.plan(work.settings(target)) for target, grid in grids.items()}  # refuses before anything is written
     config = _config(work, exhibits)
+    folder = RunFolder(out)
     folder.config(config)
     folder.log("start", exhibits=[one.name for one in work.plans], seeds=work.seeds)
     outcome = Outcome(work.bench, work.plans, data, work.seeds)
-    for target in work.targets:
-        grid = work.grid(data, target, folder.cells)
-        jobs = grid.plan(work.settings(target))
-        outcome.add(grid.complete(jobs), jobs, grid.counters)
-        folder.log("scored", target=target, cells=len(jobs))
+    for target, grid in grids.items():
+        outcome.add(grid.complete(jobs[target]), jobs[target], grid.counters)
+        folder.log("scored", target=target, cells=len(jobs[target]))
     say("writing the report")
     what = "tables and figures" if len(work.plans) > 1 else heading(work.plans[0].name) if work.plans else "exhibits"
     written = folder.results(

@@ -15,7 +15,7 @@ from gtimm.core.missing import Missing
 from gtimm.core.registry import registry
 from gtimm.experiments import sweeps
 from gtimm.experiments.curves import Curves, by_key, distinct
-from gtimm.experiments.folder import RunFolder, environment
+from gtimm.experiments.folder import CELLS, RunFolder, environment
 from gtimm.experiments.frontier import frontier, knee_sentence
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import Setting, method
@@ -200,9 +200,9 @@ def run_sweep(
         "rate": rate if rate != RATE else None,
         "target": target,
     }
+    grid = ground.grid(Path(out) / CELLS, store, say)
+    jobs = grid.plan(distinct(setting for one in plans for setting in one.settings()))  # refuses before anything is written
     folder = RunFolder(out)
-    grid = ground.grid(folder.cells, store, say)
-    jobs = grid.plan(distinct(setting for one in plans for setting in one.settings()))
     sweep = {key: value for key, value in given.items() if value is not None}
     folder.config({"experiment": "sweep", "sweep": sweep, **absolute_paths(plain, base.resolve())})
     folder.log("start", sweep=name, cells=len(jobs))
