@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gtimm.cli import bank, cache, check
+from gtimm.cli import bank, cache, check, reproduce, sweep
 
 app = typer.Typer(
     name="gtimm",
@@ -73,31 +73,10 @@ def run(
     out: Out,
     store: Store = None,
 ) -> None:
-    """Train and score a configuration over its seeds; the config.yaml of any run folder runs again."""
-    from gtimm.cli.tables import print_results, progress_line
-    from gtimm.core.config import read_yaml
-    from gtimm.core.errors import ConfigError
+    """Train and score a configuration over its seeds; or run again what a run folder's config.yaml says."""
+    from gtimm.cli.run import run_file
 
-    plain = read_yaml(config)
-    if "compare" in plain:
-        from gtimm.cli.compare import compare_command
-
-        compare_command(str(config), out, {}, store, seeds=None, dry_run=False, yes=False)
-        return
-    with progress_line("run") as say:
-        if "experiment" not in plain:
-            from gtimm.experiments.run import run_config
-
-            results = run_config(config, out, store=store, say=say)
-        elif plain.pop("experiment") == "demo":
-            from gtimm.experiments.demo import run_demo
-
-            if unknown := set(plain) - {"missing", "seeds", "speech"}:
-                raise ConfigError(f"The demo has no field {sorted(unknown)[0]!r}. Fields: missing, seeds, speech.")
-            results = run_demo(out, store=store, say=say, **plain)
-        else:
-            raise ConfigError("experiment: only 'demo' is known; leave the field out for a run of your own.")
-    print_results(results, out)
+    run_file(config, out, store)
 
 
 @app.command(
@@ -226,6 +205,16 @@ def generate(
         yes=yes,
         as_json=as_json,
     )
+
+
+app.command(
+    epilog="Examples: [bold]gtimm reproduce all --preset digits -o runs/digits[/bold]; "
+    "[bold]gtimm reproduce table3 --preset ucf101 --root UCF101 --dry-run[/bold]; [bold]gtimm reproduce --list[/bold]"
+)(reproduce.reproduce)
+app.command(
+    epilog="Examples: [bold]gtimm sweep quantity experiment.yaml -o runs/quantity[/bold]; "
+    "[bold]gtimm sweep training experiment.yaml --values 50,90,95 -o runs/training[/bold]"
+)(sweep.sweep)
 
 
 @app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")

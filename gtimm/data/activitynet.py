@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -26,7 +27,7 @@ _ID = re.compile(r"[\w-]+")
 
 
 class ActivityNet(FilmLoader):
-    """One row for each annotated segment: the frame in its middle and its sound.
+    """One row for each annotated segment, or each film: the frame in its middle and its sound.
 
     The published validation part is the test part here, since labels of the published test part were never released; whole films of
     the training part validate. Many films are no longer on the web: those that are not there are left out, counted and warned of.
@@ -35,6 +36,7 @@ class ActivityNet(FilmLoader):
         annotations: the JSON file, in `root` where the path is relative.
         videos: folder with `v_<id>.mp4`, `.mkv` or `.webm`, in `root` where the path is relative; its sub-folders are looked through.
         absent: by default clips without a film are left out.
+        clips: a row for each annotated segment, or for each film as a whole, with the label of its first segment.
     """
 
     info: ClassVar[Info] = Info(
@@ -61,6 +63,7 @@ class ActivityNet(FilmLoader):
     annotations: str = LIST
     videos: str = "videos"
     absent: Literal["error", "skip"] = "skip"
+    clips: Literal["segments", "films"] = "segments"
 
     def read(self) -> Corpus:
         """Return the segments of the training and validation parts.
@@ -83,7 +86,8 @@ class ActivityNet(FilmLoader):
             film = films.get(video, str(folder / f"v_{video}.mp4"))
             found = list(_segments(video, entry, film, where))
             empty += sum(clip is None for clip in found)
-            parts[subset] += [clip for clip in found if clip is not None]
+            clips = [clip for clip in found if clip is not None]
+            parts[subset] += clips if self.clips == "segments" else [_whole(clip) for clip in clips[:1]]
         classes = sorted({clip.label for clip in parts["training"]})
         for clip in parts["validation"]:
             if clip.label not in classes:
@@ -94,6 +98,7 @@ class ActivityNet(FilmLoader):
         facts = {
             "source": "ActivityNet 1.3, published training part, and validation part as test",
             "validation": f"{self.val_share:.0%} of each class's training films, seed {self.seed}",
+            "clips": "annotated segments" if self.clips == "segments" else "whole films, labelled by their first segment",
             "segments without length": f"{empty}, left out",
         }
         return Corpus({"train": train, "val": val, "test": parts["validation"]}, tuple(classes), facts)
@@ -154,6 +159,12 @@ def _segments(video: str, entry: Mapping[str, Any], film: str, where: str) -> It
             continue
         part = FilmPart(film, start, end)
         yield Clip(f"{video}/{number:03d}", label, video, part, part, place)
+
+
+def _whole(clip: Clip) -> Clip:
+    """Return a clip of all of a clip's film."""
+    part = FilmPart(clip.film)
+    return replace(clip, name=f"{clip.group}/film", image=part, audio=part)
 
 
 def _field(entry: Any, name: str, kind: type, where: str) -> Any:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
 
-ARRAYS = ("values", "predicted", "confidence")
+ARRAYS = ("values", "predicted", "confidence", "rank")
 
 
 @dataclass
@@ -40,6 +40,8 @@ class Cell:
         scores: every score by name, (seeds,) each.
         predicted: (seeds, rows) int32 class indices; of multi-label data (seeds, rows, classes) bool.
         confidence: float32, the probability of what was predicted, (seeds, rows); of multi-label data that of each class.
+        rank: (seeds, rows) int32, how many classes are held more probable than the row's own: 0 where it is right, below k where it is
+            among the first k; of multi-label data empty.
         validation: (seeds,) the main score on the validation rows, with the holes of the test; empty where it was not asked for.
         chosen: of each seed, the options that were chosen on validation.
         items: how many generated items were used, by their folder in the bank.
@@ -53,6 +55,7 @@ class Cell:
     scores: Mapping[str, F64] = field(default_factory=dict)
     predicted: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     confidence: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    rank: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     validation: F64 = field(default_factory=lambda: np.zeros(0))
     chosen: list[dict[str, float]] = field(default_factory=list)
     items: dict[str, int] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class Cell:
             {name: np.array([seed.scores[name] for seed in seeds]) for name in seeds[0].scores},
             np.stack([seed.predicted for seed in seeds]),
             np.stack([seed.confidence for seed in seeds]),
+            np.stack([seed.rank for seed in seeds]),
             np.array([seed.validation for seed in seeds if seed.validation is not None]),
             [seed.chosen for seed in seeds],
             items,
@@ -85,6 +89,7 @@ class Scored:
     scores: dict[str, float]
     predicted: NDArray[Any]
     confidence: F32
+    rank: NDArray[np.int32]
     validation: float | None
     chosen: dict[str, float]
 
@@ -94,10 +99,18 @@ class Scored:
         metric, values = by_row(probabilities, labels)
         found = {**scores(probabilities, labels), "ece": ece(probabilities, labels)}
         if labels.ndim == 2:
-            predicted, confidence = probabilities >= THRESHOLD, probabilities
+            predicted, confidence, rank = probabilities >= THRESHOLD, probabilities, np.zeros(0, np.int32)
         else:
             predicted, confidence = probabilities.argmax(1).astype(np.int32), probabilities.max(1)
-        return cls(metric, values, found, predicted, confidence, validation, dict(chosen))
+            rank = _rank(probabilities, labels)
+        return cls(metric, values, found, predicted, confidence, rank, validation, dict(chosen))
+
+
+def _rank(probabilities: F32, labels: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return how many classes come before each row's own; ties go to the lower class index, as in `top_k_accuracy`."""
+    own = probabilities[np.arange(len(labels)), labels][:, None]
+    before = (probabilities > own) | ((probabilities == own) & (np.arange(probabilities.shape[1]) < labels[:, None]))
+    return np.asarray(before.sum(1), np.int32)
 
 
 def write_cell(path: Path, cell: Cell) -> None:

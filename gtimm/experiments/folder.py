@@ -17,6 +17,8 @@ from gtimm.experiments.schema import SCHEMA_VERSION, Results
 
 PACKAGES = ("gtimm", "torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scikit-learn")
 
+CELLS = "cells"
+
 
 class RunFolder:
     """A folder of one run, made at once; refuses a folder that holds anything but a run."""
@@ -51,7 +53,7 @@ class RunFolder:
     @property
     def cells(self) -> Path:
         """Where outcomes are kept, so that a run that was interrupted goes on."""
-        return self.path / "cells"
+        return self.path / CELLS
 
     def results(self, results: dict[str, Any]) -> dict[str, Any]:
         """Write `results.json`, checked against its form, and return what it holds; what is not finite is written as null."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,10 @@ from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
     from gtimm.core.backbone import Backbone
+    from gtimm.core.imputer import Generator
     from gtimm.core.media import Payload
+    from gtimm.core.pool import Pool, Request
+    from gtimm.core.workspace import Workspace
 
 EACH = 5  # items of a class, real and generated
 
@@ -31,37 +35,86 @@ def write_gallery(
         folder: the run folder.
         data: the splits; real items are the first of each class in `train`.
         target: the modality that is generated.
-        generator: spec of the generator; its items are in the bank.
+        generator: spec of the generator; what its bank lacks of these items is made.
         backbone: spec of the backbone, by modality too.
         store: folder of the bank.
     """
-    from gtimm.core.pool import Requests
-    from gtimm.core.view import DatasetView
+    return write_galleries(folder, data, target, [generator], backbone, store)
+
+
+def write_galleries(
+    folder: Path,
+    data: Splits,
+    target: str,
+    generators: Sequence[Mapping[str, Any]],
+    backbone: Any,
+    store: str | PathLike[str] | None,
+    classes: Sequence[str] | None = None,
+    device: str = "auto",
+) -> list[dict[str, Any]]:
+    """Write items of several generators, one after another; arguments as for `write_gallery`.
+
+    Args:
+        folder: the run folder.
+        data: the splits.
+        target: the modality that is generated.
+        generators: their specs.
+        backbone: spec of the backbone.
+        store: folder of the bank.
+        classes: those to show; all by default.
+        device: where what is lacking is made.
+    """
     from gtimm.core.workspace import open_workspace
 
-    by_modality: ByModality[Backbone] = ByModality("backbones", backbone)
-    backbones = {m: by_modality.require(m) for m in data.train.modalities}
-    workspace = open_workspace(store)
-    made_by = registry("imputers").create(generator)
-    pool = made_by.pool(DatasetView(data.train, workspace, backbones, "pooled", True), target, {})
-    assert isinstance(pool.items, Requests)
-    assert data.train.labels is not None
-    plan = workspace.bank.plan(made_by, pool.items.values)
-    kind = data.train.kind(target)
+    kind, labels = data.train.kind(target), data.train.labels
+    assert labels is not None
     (folder / "gallery").mkdir(exist_ok=True)
+    made = [_Made.of(spec, data, target, backbone, open_workspace(store, device)) for spec in generators]
     found = []
     for index, label in enumerate(data.train.classes):
-        real = []
-        for place, row in enumerate(np.flatnonzero(data.train.labels == index)[:EACH]):
+        if classes is not None and label not in classes:
+            continue
+        real, generated = [], []
+        for place, row in enumerate(np.flatnonzero(labels == index)[:EACH]):
             real.append(f"gallery/real-{index}-{place}{SUFFIX[kind]}")
             _write(kind, data.train.payload(target, int(row)), folder / real[-1])
-        made = []
-        for place, item in enumerate(pool.members[pool.start[index] : pool.start[index + 1]][:EACH]):
-            request, name = plan.requests[item], f"gallery/generated-{index}-{place}{SUFFIX[kind]}"
-            made.append({"file": name, "prompt": request.prompt, "seed": request.seed})
-            shutil.copyfile(plan.path(int(item)), folder / name)
-        found.append({"class": label, "real": real, "generated": made})
+        for which, one in enumerate(made):
+            for place, (request, path) in enumerate(one.items(index)):
+                name = f"gallery/generated-{index}-{which * EACH + place}{SUFFIX[kind]}"
+                generated.append({"file": name, "prompt": request.prompt, "seed": request.seed})
+                shutil.copyfile(path, folder / name)
+        found.append({"class": label, "real": real, "generated": generated})
     return found
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One generator's requests by class, and where its items are or will be."""
+
+    generator: Generator
+    pool: Pool
+    workspace: Workspace
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], data: Splits, target: str, backbone: Any, workspace: Workspace) -> _Made:
+        from gtimm.core.view import DatasetView
+
+        by_modality: ByModality[Backbone] = ByModality("backbones", backbone)
+        backbones = {m: by_modality.require(m) for m in data.train.modalities}
+        generator = registry("imputers").create(spec)
+        return cls(
+            generator, generator.pool(DatasetView(data.train, workspace, backbones, "pooled", True), target, {}), workspace
+        )
+
+    def items(self, index: int) -> list[tuple[Request, Path]]:
+        """Return the first items of a class; those that are not there are made."""
+        from gtimm.core.pool import Requests
+
+        assert isinstance(self.pool.items, Requests)
+        requests = self.pool.items.values
+        wanted = self.pool.members[self.pool.start[index] : self.pool.start[index + 1]][:EACH].tolist()
+        paths = self.workspace.items(self.generator, requests, wanted, registry("engines").create("local"), True)
+        return [(requests[item], path) for item, path in zip(wanted, paths, strict=True)]
 
 
 def _write(kind: str, payload: Payload, path: Path) -> None:

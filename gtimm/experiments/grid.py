@@ -45,6 +45,8 @@ class Grid:
         methods: what a setting's method stands for where it is no preset's name: a preset's name, or options of `Pipeline`.
         folder: where outcomes are kept; `None` keeps them in memory only.
         validate: score the validation rows too, with holes like those of the test: what a choice between methods may rest on.
+        zero: what `"zero"` stands for in presets: the level at which gaps are zero.
+        choose: whether the best epoch on `val` is kept, or the last.
         counters: items generated and payloads embedded so far.
     """
 
@@ -57,6 +59,8 @@ class Grid:
     methods: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     validate: bool = False
+    zero: str | Mapping[str, Any] = "zero"
+    choose: bool = True
     counters: dict[str, int] = field(default_factory=lambda: {"generated": 0, "embedded": 0})
     _masked: dict[Any, MultimodalDataset] = field(default_factory=dict)
     _digests: dict[int, str] = field(default_factory=dict)
@@ -97,7 +101,7 @@ class Grid:
 
     def _job(self, setting: Setting) -> Job:
         used = self.methods.get(setting.method, setting.method)
-        options = method_options(used, setting, self.data.train.modalities, self.target, self.generator, self.options)
+        options = method_options(used, setting, self.data.train.modalities, self.target, self.generator, self.options, self.zero)
         pipes = [pipeline_of(options, seed) for seed in self.seeds]
         whole = isinstance(used, str) and METHODS[used].complete_data
         hidden = setting.hidden()
@@ -106,14 +110,14 @@ class Grid:
         vals = [self._mask(self.data.val, hidden, seed) for seed in self.seeds] if self.validate else []
         rows = []
         for pipe, train, *judged in zip(pipes, trains, tests, *([vals] if vals else []), strict=True):
-            rows.append(len(pipe.check(train, self.data.val)))
+            rows.append(len(pipe.check(train, self._judge)))
             for data in judged:
                 pipe.check_evaluation(data)
         kinds = pipes[0].kinds
         model = digest(
             {
                 **pipeline_identity(pipes[0]),
-                "data": [self._digest(self.data.train), self._digest(self.data.val)],
+                "data": [self._digest(self.data.train), *([] if self._judge is None else [self._digest(self._judge)])],
                 "holes": [holes_digest(train, kinds) for train in trains],
                 "seeds": list(self.seeds),
             }
@@ -130,6 +134,10 @@ class Grid:
         if key not in self._masked:
             self._masked[key] = data.with_missing(missing, seed)
         return self._masked[key]
+
+    @property
+    def _judge(self) -> MultimodalDataset | None:
+        return self.data.val if self.choose else None
 
     def _digest(self, data: MultimodalDataset) -> str:
         if id(data) not in self._digests:
@@ -161,7 +169,7 @@ class Grid:
         ):  # the largest bank holds the others
             job = models[model][0]
             self.say(f"{job.setting.dataset}: preparing {job.setting.label}")
-            runs[model] = [p.prepare(fresh(t), self.data.val) for p, t in zip(job.pipes, job.trains, strict=True)]
+            runs[model] = [p.prepare(fresh(t), self._judge) for p, t in zip(job.pipes, job.trains, strict=True)]
         count = sum(len(found) for found in runs.values())
         self.say(f"training {count} heads{which}")
         began = time.perf_counter()

@@ -64,6 +64,7 @@ def method_options(
     target: str,
     generator: Mapping[str, Any] | None,
     shared: Mapping[str, Any],
+    zero: str | Mapping[str, Any] = "zero",
 ) -> dict[str, Any]:
     """Return the options of a setting's Pipeline.
 
@@ -74,6 +75,7 @@ def method_options(
         target: the modality that goes missing.
         generator: for presets that generate; the budget is its `per_class`.
         shared: options of every Pipeline.
+        zero: what `"zero"` stands for in presets.
     """
     rate = setting.rate
     if isinstance(used, str):
@@ -81,7 +83,7 @@ def method_options(
         if spec is not None and setting.budget is not None:
             spec["per_class"] = setting.budget
         rate = setting.missing_test.get(target, 0.5) if rate is None else rate
-        found = method(used).options(modalities, target, spec, rate, shared.get("fusion", "late"))
+        found = method(used).options(modalities, target, spec, rate, shared.get("fusion", "late"), zero=zero)
         found = with_other_fills(found, modalities, target)
     else:
         found = {**shared, **used}

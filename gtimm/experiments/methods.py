@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.comparing import MECHANISMS
@@ -58,6 +59,8 @@ class Method:
         generator: str | Mapping[str, Any] | None = None,
         rate: float = 0.5,
         fusion: Any = "late",
+        *,
+        zero: str | Mapping[str, Any] = "zero",
     ) -> dict[str, Any]:
         """Return `Pipeline` options.
 
@@ -66,7 +69,8 @@ class Method:
             target: the modality that is missing.
             generator: the generator's spec, for methods that generate.
             rate: dropout rate, for methods that drop.
-            fusion: spec of the fusion of methods that are not about it.
+            fusion: spec of the fusion of embeddings, where the method's own stands around one or is late fusion.
+            zero: what `"zero"` stands for: the level at which gaps are zero.
 
         Raises:
             ConfigError: a generator is needed and none was given, or the data has no such modality.
@@ -77,10 +81,10 @@ class Method:
             )
         if self.generates and generator is None:
             raise ConfigError(f"Method {self.name!r} needs a generator; give one, such as 'stable-diffusion'.")
-        imputer: Any = generator if self.generates else self.imputer
-        judge: Any = self.eval_imputer
-        if judge != "zero":  # the other modalities are of other kinds, perhaps without an empty payload
-            judge = {m: judge if m == target else "zero" for m in modalities}
+        imputer: Any = generator if self.generates else zero if self.imputer == "zero" else self.imputer
+        judge = zero if self.eval_imputer == "zero" else self.eval_imputer
+        if judge != zero:  # the other modalities are of other kinds, perhaps without an empty payload
+            judge = {m: judge if m == target else zero for m in modalities}
         options: dict[str, Any] = {"imputer": {target: imputer}, "eval_imputer": judge}
         if not (self.target and self.others):
             chosen = [m for m in modalities if (m == target) == self.target]
@@ -92,7 +96,7 @@ class Method:
             options["rows"] = "complete"
         if self.unseen:
             options["unseen"] = [target]
-        base = fusion if self.fusion == "late" else self.fusion
+        base = fusion if self.fusion == "late" else self.fusion if fusion == "late" else {"name": self.fusion, "base": fusion}
         if self.dropout:
             options["fusion"] = {"name": "dropout", "rate": {target: rate}, "base": base}
         elif base != "late":
@@ -256,3 +260,7 @@ class Setting:
         more = [f"{self.budget} a class"] if self.budget else []
         more += [f"{name} {value}" for name, value in self.variant.items()]
         return self.method + (f" ({', '.join(more)})" if more else "")
+
+    def key(self) -> str:
+        """Return a text that settings of equal content share."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, default=repr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from toys import vectors
 
 from gtimm import Missing, MultimodalDataset, Pipeline, preset
+from gtimm.core.dataset import Splits
 from gtimm.core.errors import ConfigError
-from gtimm.experiments.methods import METHODS, method
+from gtimm.experiments.grid import Grid
+from gtimm.experiments.methods import METHODS, Setting, method
 
 GENERATOR = {"name": "toy-generator"}
 MODALITIES = ("left", "right")
@@ -38,6 +41,44 @@ def test_low_resource_trains_on_complete_rows_only() -> None:
 def test_dropout_drops_the_target_at_the_given_rate() -> None:
     options = method("mm-dropout").options(MODALITIES, "left", rate=0.7)
     assert options["fusion"] == {"name": "dropout", "rate": {"left": 0.7}, "base": "late"}
+
+
+def test_another_fusion_of_embeddings_stands_inside_what_a_method_puts_around() -> None:
+    wide = {"name": "late", "hidden": 5}
+    assert "fusion" not in method("zero-fill").options(MODALITIES, "left")
+    assert method("zero-fill").options(MODALITIES, "left", fusion=wide)["fusion"] == wide
+    dropped = method("mm-dropout").options(MODALITIES, "left", rate=0.7, fusion=wide)["fusion"]
+    assert dropped == {"name": "dropout", "rate": {"left": 0.7}, "base": wide}
+    prompted = method("gti-mm-dropout-prompts").options(MODALITIES, "left", GENERATOR, rate=0.7, fusion="score")["fusion"]
+    assert prompted == {"name": "dropout", "rate": {"left": 0.7}, "base": {"name": "missing-aware", "base": "score"}}
+
+
+def test_the_level_of_zero_is_that_of_training_and_test_where_a_method_says_no_more() -> None:
+    black = {"name": "zero", "level": "payload"}
+    found = method("zero-fill").options(MODALITIES, "left", zero=black)
+    assert (found["imputer"], found["eval_imputer"]) == ({"left": black}, black)
+    found = method("hot-deck").options(MODALITIES, "left", zero=black)
+    assert (found["imputer"], found["eval_imputer"]) == ({"left": "hot-deck"}, black)
+
+
+def test_a_variant_changes_generator_pipeline_and_dropout_rate_and_nothing_else(tmp_path: Path) -> None:
+    data = Splits(pictures(), pictures(), pictures())
+    options = {"backbone": "toy", "train": {"epochs": 1, "lr": 0.1}, "store": tmp_path, "device": "cpu"}
+    grid = Grid(data, "image", options, GENERATOR, (0,))
+    plain = Setting("toys", "gti-mm-dropout", missing_train={"image": 0.5}, missing_test={"image": 0.7}, budget=2)
+    other = replace(
+        plain, generator={"seed": 3}, pipeline={"train": {"lr": 0.2}, "draws": 2}, rate=0.1, variant={"plan": "another"}
+    )
+    one, two = (job.pipes[0].config() for job in grid.plan([plain, other]))
+    assert one["imputer"]["image"] == {"name": "toy-generator", "per_class": 2}
+    assert two["imputer"]["image"] == {"name": "toy-generator", "per_class": 2, "seed": 3}
+    assert one["imputer"]["audio"] == two["imputer"]["audio"]
+    assert (one["fusion"]["rate"], two["fusion"]["rate"]) == ({"image": 0.7}, {"image": 0.1})
+    assert (one["train"], two["train"]) == ({"epochs": 1, "lr": 0.1}, {"epochs": 1, "lr": 0.2})
+    assert ("draws" in one, two["draws"]) == (False, 2)
+    assert {k: v for k, v in one.items() if k not in ("imputer", "fusion", "train")} == {
+        k: v for k, v in two.items() if k not in ("imputer", "fusion", "train", "draws")
+    }
 
 
 def test_generation_needs_a_generator() -> None:

@@ -1,0 +1,101 @@
+"""`gtimm sweep`: its options, and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAMES = "quantity, guidance, domains, performers, prompts, training, test or robustness"
+
+
+def sweep(
+    name: Annotated[str, typer.Argument(help=f"What is varied: {NAMES}.")],
+    config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")],
+    values: Annotated[
+        str | None,
+        typer.Option(
+            help="1,5,20, or YAML: '[1, [1, 5]]' for guidance, '{named: label, told: {name: descriptions, file: x.json}}' for prompts, "
+            "'{p: [0, 90], q: [0, 50]}' for robustness. Missing ratios are percent."
+        ),
+    ] = None,
+    methods: Annotated[str | None, typer.Option(help="To be compared, such as zero-fill,hot-deck,gti-mm.")] = None,
+    rate: Annotated[float, typer.Option(help="The one dropout rate, for robustness.", min=0.0, max=1.0)] = 0.5,
+    target: Annotated[
+        str | None, typer.Option(help="The modality that goes missing, where the configuration does not say it.")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder."),
+    ] = None,
+) -> None:
+    """Vary one quantity on your data: generated items, guidance, prompts, or what is missing in training and at test."""
+    from gtimm.cli.tables import progress_line
+    from gtimm.experiments.sweeping import run_sweep
+
+    chosen = [one.strip() for one in methods.split(",") if one.strip()] if methods else []
+    with progress_line("sweep") as say:
+        results = run_sweep(
+            name, config, out, values=read_values(values), methods=chosen, rate=rate, target=target, store=store, say=say
+        )
+    print_sweeps(results, out)
+
+
+def read_values(text: str | None) -> Any:
+    """Return the values of `--values`: YAML, or words and numbers between commas.
+
+    Example:
+        >>> read_values("1,5,20"), read_values("label, domain"), read_values("[1, [1, 5]]")
+        ([1, 5, 20], ['label', 'domain'], [1, [1, 5]])
+    """
+    import yaml
+
+    from gtimm.core.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        found = yaml.safe_load(text)
+        if isinstance(found, str):
+            return [yaml.safe_load(part) for part in text.split(",")]
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--values {text!r} is not plain YAML: {error}") from error
+    return [found] if isinstance(found, int | float) else found
+
+
+def print_sweeps(results: Mapping[str, Any], folder: Path) -> None:
+    """Print each curve and matrix as a table, with its sentence."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for one in results["sweeps"]:
+        places = list(dict.fromkeys(point["x"] for series in one["series"] for point in series["points"]))
+        if one["name"].startswith("frontier"):
+            continue
+        table = Table(title=escape(f"{one['title']} ({one['metric']}, %)"), title_justify="left", title_style="bold")
+        table.add_column(escape(one["x"]))
+        for series in one["series"]:
+            table.add_column(escape(series["name"]), justify="right")
+        for place in places:
+            found = [next((p for p in series["points"] if p["x"] == place), None) for series in one["series"]]
+            label = place if isinstance(place, str) else f"{place:g}"
+            table.add_row(escape(label), *("" if p is None or p["mean"] is None else f"{100 * p['mean']:.1f}" for p in found))
+        console.print(table)
+        console.print(escape(one["sentence"]))
+    for one in results["matrices"]:
+        table = Table(title=escape(f"{one['title']} ({one['metric']}, %)"), title_justify="left", title_style="bold")
+        table.add_column("missing in training")
+        for q in one["q"]:
+            table.add_column(f"{q:.0%} at test", justify="right")
+        for p, row in zip(one["p"], one["values"], strict=True):
+            table.add_row(f"{p:.0%}", *(f"{100 * value:.1f}" for value in row))
+        console.print(table)
+    made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
+    console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}")

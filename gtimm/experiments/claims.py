@@ -1,0 +1,123 @@
+"""What the paper concludes, held against our cells: paired differences, and a sentence that counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gtimm.experiments.frontier import points
+from gtimm.experiments.paper import heading
+from gtimm.experiments.rows import compare_pairs
+from gtimm.experiments.statistics import holm, paired_p_value
+
+if TYPE_CHECKING:
+    from gtimm.experiments.bench import Claim
+    from gtimm.experiments.cells import Cell
+    from gtimm.experiments.curves import Cells
+    from gtimm.experiments.statistics import Bootstrap, Interval
+
+Verdict = Literal["holds", "mixed", "undecided", "fails"]
+SAID: Mapping[Verdict, str] = {
+    "holds": "holds here",
+    "mixed": "holds here in part",
+    "undecided": "cannot be told from these data",
+    "fails": "does not hold here",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim beside our differences.
+
+    Attributes:
+        exhibit: that it is drawn from.
+        says: the claim.
+        differences: where, and the better setting's score less the other's.
+        pairs: the cells of these differences.
+        ours: not a claim of the paper, but a question beside it.
+    """
+
+    exhibit: str
+    says: str
+    differences: Sequence[tuple[str, Interval]]
+    pairs: Sequence[tuple[Cell, Cell]]
+    ours: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """`holds` if every interval is above zero, `fails` if none is and some are below, `undecided` if all contain zero."""
+        above = sum(one.low > 0 for _, one in self.differences)
+        below = sum(one.high < 0 for _, one in self.differences)
+        if above == len(self.differences):
+            return "holds"
+        if above == 0:
+            return "fails" if below else "undecided"
+        return "mixed"
+
+    @property
+    def sentence(self) -> str:
+        """The claim, how many differences bear it out, and the lowest of them."""
+        count = len(self.differences)
+        above = sum(one.low > 0 for _, one in self.differences)
+        below = sum(one.high < 0 for _, one in self.differences)
+        where, least = min(self.differences, key=lambda pair: pair[1].mean)
+        says = f"{heading(self.exhibit)}, {self.says}: {SAID[self.verdict]}. "
+        if count == 1:
+            return f"{says}{where}: {points(least)} points."
+        rest = count - above - below
+        counted = f"Of {count} differences {above} are above zero, {below} below, {rest} undecided"
+        return f"{says}{counted}; the lowest, {where}: {points(least)}."
+
+
+def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstrap) -> list[Finding]:
+    """Return a finding for each claim of which some difference can be had.
+
+    Args:
+        exhibit: that the claims are drawn from.
+        claims: of one exhibit.
+        cells: by key.
+        bootstrap: of the test rows and seeds.
+    """
+    found = []
+    for claim in claims:
+        there = [(where, a, b) for where, a, b in claim.pairs if a.key() in cells and b.key() in cells]
+        pairs = [(cells[a.key()], cells[b.key()]) for _, a, b in there]
+        intervals = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
+        if pairs:
+            differences = [(where, interval) for (where, _, _), interval in zip(there, intervals, strict=True)]
+            found.append(Finding(exhibit, claim.says, differences, pairs, claim.ours))
+    return found
+
+
+def compared(findings: Sequence[Finding], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+    """Return the differences of all findings as comparisons of `results.json`, each once, p-values corrected for their number."""
+    pairs = {(one.setting.key(), other.setting.key()): (one, other) for found in findings for one, other in found.pairs}
+    rows = compare_pairs(list(pairs.values()), bootstrap)
+    p_values = [paired_p_value(one.values - other.values) for one, other in pairs.values()]
+    return [
+        {**row, "p_value": p, "p_adjusted": adjusted, "correction": "Holm"}
+        for row, p, adjusted in zip(rows, p_values, holm(p_values), strict=True)
+    ]
+
+
+def verdict(findings: Sequence[Finding], path_only: Collection[str] = ()) -> dict[str, Any] | None:
+    """Return how many of the paper's claims hold, as the verdict of `results.json`; it says of nothing that it holds as a whole.
+
+    Args:
+        findings: those that say the same of the same cells count once.
+        path_only: exhibits whose numbers mean nothing on this data; their claims do not count.
+    """
+    counted = {
+        (one.says, *((a.setting.key(), b.setting.key()) for a, b in one.pairs)): one.verdict
+        for one in findings
+        if not one.ours and one.exhibit not in path_only
+    }
+    if not counted:
+        return None
+    count = {name: sum(found == name for found in counted.values()) for name in SAID}
+    return {
+        "holds": None,
+        "sentence": f"Of the paper's conclusions {count['holds']} of {len(counted)} hold here, {count['mixed']} in part; against "
+        f"{count['fails']} these data speak, and of {count['undecided']} they cannot tell.",
+    }

@@ -1,0 +1,157 @@
+"""What generation buys at what cost: the knee of accuracy over budget, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gtimm.experiments.schema import Point, Series, Sweep
+
+if TYPE_CHECKING:
+    from gtimm.experiments.cells import Cell
+    from gtimm.experiments.statistics import Bootstrap, Interval
+
+ENOUGH = 0.95
+"""Share of the largest budget's gain that the knee must reach."""
+
+
+@dataclass(frozen=True)
+class Knee:
+    """The smallest budget that gives `ENOUGH` of what the largest gives.
+
+    Attributes:
+        budget: items a class.
+        largest: items a class of the largest budget that was run.
+        share: of the largest budget's gain; above 1 where fewer items did better.
+        gain: of the largest budget over no generation.
+        rest: what the largest budget has over this one.
+    """
+
+    budget: int
+    largest: int
+    share: float
+    gain: Interval
+    rest: Interval
+
+
+def knee(cells: Sequence[Cell], baseline: Cell, bootstrap: Bootstrap, enough: float = ENOUGH) -> Knee | None:
+    """Return the knee of one method's cells by budget; `None` where the largest budget gains nothing that the data can show.
+
+    The gain of a budget is its paired difference to a method that generates nothing; "can show" means a 95% interval above zero.
+
+    Args:
+        cells: of one setting, by budget.
+        baseline: the same setting without generation, such as zero-filling.
+        bootstrap: of the test rows and seeds.
+        enough: share of the largest budget's gain.
+    """
+    ordered = sorted(cells, key=lambda cell: cell.setting.budget or 0)
+    last = ordered[-1]
+    gain = bootstrap.interval(last.values - baseline.values, difference=True)
+    if gain.low <= 0:
+        return None
+    for cell in ordered:
+        share = float((cell.values - baseline.values).mean(dtype=np.float64)) / gain.mean
+        if share >= enough:
+            rest = bootstrap.interval(last.values - cell.values, difference=True)
+            return Knee(cell.setting.budget or 0, last.setting.budget or 0, share, gain, rest)
+    raise AssertionError("the largest budget has its own gain")
+
+
+def knee_sentence(
+    cells: Sequence[Cell],
+    baseline: Cell,
+    bootstrap: Bootstrap,
+    what: str = "items",
+    seconds: float | None = None,
+    classes: int = 0,
+) -> str:
+    """Return the knee in words, with its cost where it is known.
+
+    Args:
+        cells: of one setting, by budget.
+        baseline: the same setting without generation.
+        bootstrap: of the test rows and seeds.
+        what: is generated, such as `images`.
+        seconds: that an item takes.
+        classes: that there are.
+    """
+    found, other = knee(cells, baseline, bootstrap), baseline.setting.method
+    if found is None:
+        last = max(cells, key=lambda cell: cell.setting.budget or 0)
+        gain = bootstrap.interval(last.values - baseline.values, difference=True)
+        return f"{last.setting.budget} {what} a class gain nothing over {other} that these data can show: {points(gain)} points."
+    if found.budget == found.largest:
+        return (
+            f"Each step up to {found.largest} {what} a class still pays: no smaller budget gives {ENOUGH:.0%} of its gain over {other}, "
+            f"{points(found.gain)} points."
+        )
+    share = "all" if found.share >= 1 else f"{found.share:.0%}"
+    cost = ""
+    if seconds is not None and classes:
+        cost = f", in {duration(found.budget * classes * seconds)} instead of {duration(found.largest * classes * seconds)}"
+    return (
+        f"{found.budget} {what} a class give {share} of the gain that {found.largest} give over {other} ({points(found.gain)} points)"
+        f"{cost}; the rest is {points(found.rest)} points."
+    )
+
+
+def frontier(
+    dataset: str, cells: Sequence[Cell], bootstrap: Bootstrap, classes: int, seconds: float | None, sentence: str
+) -> Sweep:
+    """Return accuracy over cost of one setting's methods, and the frontier: those that nothing cheaper or as cheap beats.
+
+    Args:
+        dataset: their name.
+        cells: of one setting: methods without generation cost nothing, others their budget.
+        bootstrap: of the test rows and seeds.
+        classes: that there are.
+        seconds: that an item takes; where it is not known the cost is counted in items.
+        sentence: what it shows.
+    """
+    each = classes * (1.0 if seconds is None else seconds)
+    spots = []
+    for cell in cells:
+        interval, budget = bootstrap.interval(cell.values), cell.setting.budget
+        name = cell.setting.method if budget is None else f"{cell.setting.method}, {budget} a class"
+        spots.append((name, Point(x=(budget or 0) * each, mean=interval.mean, ci_low=interval.low, ci_high=interval.high)))
+    best: list[Point] = []
+    for _, point in sorted(spots, key=lambda spot: (float(spot[1].x), -(spot[1].mean or 0.0))):
+        if not best or (point.mean or 0.0) > (best[-1].mean or 0.0):
+            best.append(point)
+    series = [Series(name="frontier", points=best), *(Series(name=name, points=[point]) for name, point in spots)]
+    return Sweep(
+        name="frontier",
+        title="Accuracy over the cost of generation",
+        x="generated items" if seconds is None else "seconds of generation on one worker",
+        dataset=dataset,
+        metric=cells[0].metric,
+        series=series,
+        sentence=sentence,
+    )
+
+
+def points(interval: Interval) -> str:
+    """Return a difference in points with its interval.
+
+    Example:
+        >>> from gtimm.experiments.statistics import Interval
+        >>> points(Interval(0.034, 0.0, 0.01, 0.058))
+        '+3.4 [+1.0, +5.8]'
+    """
+    return f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for people.
+
+    Example:
+        >>> duration(20), duration(900), duration(12 * 5100)
+        ('20 s', '15 min', '17 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"
