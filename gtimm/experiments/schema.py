@@ -117,6 +117,7 @@ class Cost(Part):
     dataset: str
     method: str
     budget: int | None = None
+    variant: dict[str, str | int | float | bool] = {}
     train_seconds: float | None = Field(default=None, ge=0)
     items: int | None = Field(default=None, ge=0)
     generate_seconds: float | None = Field(default=None, ge=0)

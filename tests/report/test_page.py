@@ -18,7 +18,8 @@ from PIL import Image
 
 from gtimm.core.errors import DataError, GtimmError
 from gtimm.report import summary_figure, write_report
-from gtimm.report.charts import COLOURS, bounds, nice_ticks
+from gtimm.report.charts.axes import bounds, nice_ticks
+from gtimm.report.colours import COLOURS
 from gtimm.report.results import parse_results
 
 HOSTILE = "\"><script>alert('x')</script><img src=x onerror=alert(1)> {{ 7 * 7 }} & </style>"
