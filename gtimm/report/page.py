@@ -13,6 +13,7 @@ from gtimm.report import wording
 from gtimm.report.html import render, write_text
 from gtimm.report.pdf import write_pdf
 from gtimm.report.results import read_results
+from gtimm.report.rows import without_needless_runs
 from gtimm.report.sections.again import again, notes
 from gtimm.report.sections.all_rows import all_rows
 from gtimm.report.sections.classes import classes
@@ -68,19 +69,20 @@ def make_sections(results: Results, root: Path | None) -> list[Section]:
     Raises:
         DataError: the gallery names a file that cannot be shown.
     """
+    shown = without_needless_runs(results)
     found = (
         published(results),
-        methods(results),
-        differences(results),
-        budget(results),
+        methods(shown),
+        differences(shown),
+        budget(shown),
         sweeps(results),
         matrices(results),
-        missing_at_test(results),
-        elsewhere(results),
-        classes(results),
+        missing_at_test(shown),
+        elsewhere(shown),
+        classes(shown),
         gallery(results, root),
         rejected(results, root),
-        cost(results),
+        cost(shown),
         all_rows(results),
         patterns(results),
         notes(results),

@@ -174,3 +174,40 @@ def _setting_order(setting: Setting) -> tuple[Any, ...]:
     known = setting.mechanism in _MECHANISMS
     rank = _MECHANISMS.index(setting.mechanism) if known else len(_MECHANISMS)
     return (not setting.missing, rank, setting.mechanism, setting.missing)
+
+
+def without_needless_runs(results: Results) -> Results:
+    """Return joined results for the figures: a part says its run only where another run has other numbers for the same.
+
+    What two runs have alike stands once. The joined results themselves keep the run of every part.
+    """
+    if results.kind != "joined":
+        return results
+    found: dict[tuple[Any, ...], set[Any]] = {}
+    for row in results.rows:
+        found.setdefault((*_without_run(row), setting_of(row), _test(row), row.metric), set()).add(row.mean)
+    several = {key[:3] for key, means in found.items() if len(means) > 1}
+    differences: dict[tuple[Any, ...], set[Any]] = {}
+    for c in results.comparisons:
+        key = (*_without_run(c), setting_of(c), _test(c), c.metric, c.against, c.against_budget)
+        differences.setdefault(key, set()).add((c.difference, c.ci_low, c.ci_high, c.p_adjusted))
+    several_compared = {key[:3] for key, numbers in differences.items() if len(numbers) > 1}
+
+    def told(part: Any, kept: set[tuple[Any, ...]]) -> Any:
+        if _without_run(part) in kept:
+            return part
+        return part.model_copy(update={"variant": {k: v for k, v in part.variant.items() if k != "run"}})
+
+    compared = [told(c, several_compared) for c in results.comparisons]
+    others = {name: [told(part, several) for part in getattr(results, name)] for name in ("rows", "details", "costs")}
+    alike = list({c.model_dump_json(): c for c in compared}.values())
+    return results.model_copy(update={**others, "comparisons": alike})
+
+
+def _without_run(part: Any) -> tuple[Any, ...]:
+    variant = tuple(sorted((k, str(v)) for k, v in part.variant.items() if k != "run"))
+    return part.dataset, (part.method, part.budget), variant
+
+
+def _test(part: Trained) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(part.missing_test.items()))

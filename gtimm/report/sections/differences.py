@@ -26,6 +26,7 @@ def differences(results: Results) -> Section | None:
         "correction": " and ".join(corrections),
         "significant": sum(c.p_adjusted < SIGNIFICANT for c in tested if c.p_adjusted is not None),
         "level": SIGNIFICANT,
+        "joined": results.kind == "joined",
     }
     return Section("differences", "Differences", values, [figure] if figure else [], [values["table"]])  # type: ignore[list-item]
 
