@@ -100,10 +100,10 @@ def sweeps():
         return [
             {
                 "x": x,
-                "mean": start + step * i,
+                "mean": round(start + step * i, 4),
                 "ci_low": start + step * i - 0.01,
                 "ci_high": start + step * i + 0.01,
-                "paper": start + step * i - paper if paper and i % 2 == 0 else None,
+                "paper": round(start + step * i - paper, 4) if paper and i % 2 == 0 else None,
             }
             for i, x in enumerate(xs)
         ]
