@@ -114,30 +114,29 @@ def _robustness(curves: dict[Setting, dict[str, list[Row]]], modality: str) -> l
     return panels(f"missing-test-{slug(modality)}", list(curves), draw)
 
 
-def difference_figure(comparisons: Sequence[Comparison], dataset: str) -> Figure | None:
-    """Return one chart of the differences between methods on a data set, in percentage points, whatever their sign.
+def difference_figures(comparisons: Sequence[Comparison], dataset: str) -> list[Figure]:
+    """Return one chart of the differences in each setting on a data set, in percentage points, whatever their sign, on one axis.
 
     Where several methods of a setting have one opponent, lines bear the methods' names; else the opponents'. A hollow dot is a
     difference that is not significant after correction.
     """
     own = [c for c in comparisons if c.dataset == dataset and c.difference is not None]
-    if not own:
-        return None
-    groups: dict[str, list[Dot]] = {}
+    axis = bounds([v for c in own for v in (0.0, c.difference or 0.0, *(interval(c) or ()))], within=(-1.0, 1.0))
+    figures = []
     for where in dict.fromkeys(place(c) for c in own):
         here = [c for c in own if place(c) == where]
         by_method = len({opponent(c) for c in here}) < len({label(c) for c in here})
+        groups: dict[str, list[Dot]] = {}
         for c in here:
-            heading = f"{where}: {'minus ' + opponent(c) if by_method else label(c) + ', minus'}"
+            heading = f"minus {opponent(c)}" if by_method else f"{label(c)}, minus"
             groups.setdefault(heading, []).append(_difference(c, where, label(c) if by_method else opponent(c)))
-    ends = [v for c in own for v in (0.0, c.difference or 0.0, *(interval(c) or ()))]
-    title, name = "Differences in percentage points", f"differences-{slug(dataset)}"
-    axis = bounds(ends, within=(-1.0, 1.0))
-    narrow, wide = (
-        dot_chart(f"{name}{end}", title, list(groups.items()), axis=axis, show=wording.points, zero=True, width=width)
-        for end, width in (("", NARROW), ("-wide", WIDE))
-    )
-    return Figure(name, title, narrow, wide)
+        name, title = f"differences-{slug(dataset)}-{slug(where)}", wording.sentence(where)
+        narrow, wide = (
+            dot_chart(f"{name}{end}", title, list(groups.items()), axis=axis, show=wording.points, zero=True, width=width)
+            for end, width in (("", NARROW), ("-wide", WIDE))
+        )
+        figures.append(Figure(name, title, narrow, wide))
+    return figures
 
 
 def _difference(c: Comparison, where: str, name: str) -> Dot:

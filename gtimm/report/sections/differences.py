@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gtimm.experiments.schema import Comparison, Results
 from gtimm.report import wording
-from gtimm.report.figures import SIGNIFICANT, difference_figure, opponent
+from gtimm.report.figures import SIGNIFICANT, difference_figures, opponent
 from gtimm.report.rows import interval, label, main_dataset, place
 from gtimm.report.sections.section import Section
 from gtimm.report.tables import Cell, Column, Line, Table, Value
@@ -16,19 +16,20 @@ def differences(results: Results) -> Section | None:
     """Return the differences: on the main data as a chart, all of them as a table."""
     if not results.comparisons:
         return None
-    figure = difference_figure(results.comparisons, main_dataset(results))
+    figures = difference_figures(results.comparisons, main_dataset(results))
+    table = comparison_table(results)
     tested = [c for c in results.comparisons if c.p_adjusted is not None]
     corrections = dict.fromkeys(c.correction for c in tested if c.correction)
     values = {
-        "panels": [figure] if figure else [],
-        "table": comparison_table(results),
+        "panels": figures,
+        "table": table,
         "tested": len(tested),
         "correction": " and ".join(corrections),
         "significant": sum(c.p_adjusted < SIGNIFICANT for c in tested if c.p_adjusted is not None),
         "level": SIGNIFICANT,
         "joined": results.kind == "joined",
     }
-    return Section("differences", "Differences", values, [figure] if figure else [], [values["table"]])  # type: ignore[list-item]
+    return Section("differences", "Differences", values, figures, [table])
 
 
 def comparison_table(results: Results) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gtimm.experiments.schema import Comparison, Results
 from gtimm.report import wording
-from gtimm.report.figures import difference_figure, method_figures, opponent, slug, tested
+from gtimm.report.figures import difference_figures, method_figures, opponent, slug, tested
 from gtimm.report.methods import GENERATION
 from gtimm.report.rows import (
     interval,
@@ -74,11 +74,10 @@ def elsewhere(results: Results) -> Section | None:
     main = main_dataset(results)
     parts, figures = [], []
     for name in dict.fromkeys(row.dataset for row in results.rows if row.dataset != main):
-        compared = difference_figure(results.comparisons, name)
-        panels = method_figures(results, name) + ([compared] if compared else [])
+        panels, compared = method_figures(results, name), difference_figures(results.comparisons, name)
         sentences = [_sentence(c) for c in results.comparisons if c.dataset == name and c.difference is not None]
-        parts.append({"name": name, "panels": panels, "sentences": sentences})
-        figures += panels
+        parts.append({"name": name, "panels": panels, "differences": compared, "sentences": sentences})
+        figures += [*panels, *compared]
     return Section("elsewhere", "Other data", {"dataset": main, "parts": parts}, figures) if parts else None
 
 

@@ -24,7 +24,7 @@ def test_the_paper_s_values_are_drawn_and_listed():
     section = sweeps(found())
     assert section.values["published"]
     assert sum(m.hollow for m in section.figures[0].scene.drawn() if isinstance(m, Mark)) == 2
-    assert "gti-mm,20.0,0.92,0.91,0.93,0.87" in section.tables[0].csv()
+    assert "gti-mm,1.0,0.86,0.85,0.87,0.81" in section.tables[0].csv()
     assert "; the paper: 81.0%" in section.figures[0].scene.description
 
 
