@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 from report_toys import full, write_run
 
+from gtimm import MultimodalDataset
 from gtimm.report import write_report
+from gtimm.report.bank_page import write_bank_page
+from gtimm.report.data_page import Table, write_data_page
 
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
@@ -78,6 +83,25 @@ def test_page_of_150_classes_and_hundreds_of_rows_stays_usable(visit, axe, long_
     page.evaluate(OPEN_ALL)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.complaints == []
+
+
+def test_pages_of_banks_and_of_data_hold_to_the_same(visit, axe, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / "bank" / name).mkdir(parents=True)
+        Image.new("L", (28, 28), 90).save(tmp_path / "bank" / name / "0.png")
+    data = MultimodalDataset.from_arrays({"image": [None, np.zeros((4, 4, 3), np.uint8)], "text": ["a", "b"]}, ["x", "y"])
+    tables = [Table("Rows", ["class", "rows"], [["x", "1"], ["y", "1"]])]
+    for path in (
+        write_bank_page(tmp_path / "bank", tmp_path / "bank.html"),
+        write_data_page("Toys", {"train": data.summary()}, tables, {"rows": "2"}, tmp_path / "data.html"),
+    ):
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                page = visit(path, width, scheme)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                assert page.evaluate("Promise.all([...document.images].map((image) => image.decode().then(() => true)))")
+                assert violations(page, axe) == []
+                assert page.complaints == []
 
 
 def column(page, number):

@@ -20,9 +20,9 @@ from gtimm.report.tables import Cell, Column, Line, Table
 
 _STYLES = (
     ("generation", "circle"),
-    ("hot-deck", "diamond"),
     ("robust", "triangle"),
     ("other", "square"),
+    ("hot-deck", "diamond"),
     ("ink", "circle"),
     ("muted", "diamond"),
 )
