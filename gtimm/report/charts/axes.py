@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 NARROW, WIDE = 360, 560
+_SHORT = 5  # letters of a number that can stand at every point
 LETTER = 6.3  # mean width of a letter at 12 units
 CAPPED = 9  # units: a shorter interval has no caps, they would hide its dot
 
@@ -28,6 +29,18 @@ def nice_ticks(axis: tuple[float, float], *, most: float = 6.0) -> list[float]:
     if (axis[1] - axis[0]) / step + 1 > most:
         step *= 2
     return [i * step for i in range(math.ceil(axis[0] / step - 1e-6), math.floor(axis[1] / step + 1e-6) + 1)]
+
+
+def number_ticks(xs: Sequence[float], *, log: bool = False) -> list[tuple[float, str]]:
+    """Return where to mark a quantity that was varied: at its own values where they are short, else at round ones."""
+    own = [(x, f"{x:,.6g}") for x in sorted(set(xs))]
+    if all(len(text) <= _SHORT for _, text in own):
+        return own
+    low, high = own[0][0], own[-1][0]
+    if not log:
+        return [(x, f"{x:,.6g}") for x in nice_ticks((low, high))]
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [(x, f"{x:,.6g}") for power in powers for m in (1, 2, 5) if low <= (x := m * 10.0**power) <= high] or own
 
 
 def _step(span: float) -> float:

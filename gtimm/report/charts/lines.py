@@ -38,12 +38,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line: the value of something that does not depend on x."""
+    """A horizontal line: the value of something that does not depend on x; `tip` says it in full."""
 
     label: str
     value: float
     role: str = "muted"
     dash: tuple[float, float] = (5, 4)
+    tip: str = ""
 
 
 def line_chart(
@@ -67,14 +68,14 @@ def line_chart(
     right = width - min(max(length(label, bold=strong) for _, label, _, strong in ends) + 10, _NAMES * width / NARROW)
     top, bottom = 10.0, max(176.0 * (width / NARROW) ** 0.7, 16.0 * len(ends) + 20)
     warp = math.log if log else float
-    xs = [warp(x) for x, _ in ticks]
+    xs = [warp(point.x) for line in lines for point in line.points]
     over = scale((min(xs), max(xs)), (48, right - 8))
     up = scale(axis, (bottom, top))
     items: list[Drawn | Group] = []
     for tick in nice_ticks(axis):
         items.append(Rule(40, up(tick), right, up(tick), "grid"))
         items.append(Text(34, up(tick) + 4, percent(tick).replace(".0", ""), "muted", "end", 11))
-    labels = [(over(x), text) for (_, text), x in zip(ticks, xs, strict=True)]
+    labels = [(over(warp(x)), text) for x, text in ticks]
     for (x, text), shown in zip(labels, apart(labels), strict=True):
         items += [Text(x, bottom + 18, text, "muted", "middle", 11)] if shown else []
     items.append(Text((40 + right) / 2, bottom + 36, caption, "muted", "middle", 11))
@@ -88,7 +89,7 @@ def line_chart(
             items.append(Rule(right - 2, up(value), right + 6, y, role, 0.75))
         items.append(Text(right + 8, y + 4, short(label, int((width - right - 8) / LETTER) + 1), role, bold=strong))
     tips = [point.tip for line in lines for point in line.points]
-    tips += [f"{level.label}: {percent(level.value)}" for level in levels]
+    tips += [level.tip or f"{level.label}: {percent(level.value)}" for level in levels]
     return Scene(name, title, "; ".join(tips), width, bottom + 44, items)
 
 

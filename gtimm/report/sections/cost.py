@@ -5,7 +5,7 @@ from __future__ import annotations
 from gtimm.experiments.schema import Cost, Results, Row
 from gtimm.report import wording
 from gtimm.report.charts.axes import NARROW, WIDE, bounds
-from gtimm.report.charts.costs import Bought, cost_chart
+from gtimm.report.charts.scatter import Spot, scatter_chart
 from gtimm.report.figures import Figure, panels, role, shape
 from gtimm.report.methods import REFERENCES
 from gtimm.report.rows import Setting, interval, kind, label, main_dataset, settings, trained, variants
@@ -14,6 +14,9 @@ from gtimm.report.sections.section import Section
 from gtimm.report.tables import Cell, Column, Line, Table
 
 _FEW = 3  # methods: fewer make no chart
+# Seconds at which an axis of time is marked: 1, 2, 5, 10, 20, 30 of each unit.
+_TIMES = [m * unit for unit in (0.01, 0.1) for m in (1, 2, 5)] + [m * u for u in (1, 60, 3600) for m in (1, 2, 5, 10, 20, 30)]
+_TIMES += [3600.0 * m for m in (50, 100, 200, 500, 1000, 2000, 5000)]
 
 
 def cost(results: Results) -> Section | None:
@@ -48,7 +51,7 @@ def cost_table(costs: list[Cost]) -> Table:
                 *([Cell(c.dataset, (c.dataset,))] if several else []),
                 Cell(wording.duration(c.train_seconds), (c.train_seconds,)),
                 Cell("–" if c.items is None else f"{c.items:,}", (c.items,)),
-                Cell(wording.duration(c.generate_seconds), (c.generate_seconds,)),
+                Cell(wording.duration(c.generate_seconds if c.items != 0 else None), (c.generate_seconds,)),
                 Cell(wording.duration(together(c)), (together(c),)),
             ]
         )
@@ -78,20 +81,20 @@ def cost_figures(results: Results) -> list[Figure]:
     axis = bounds([v for pairs in found.values() for row, _ in pairs for v in (row.mean or 0.0, *(interval(row) or ()))])
 
     def draw(setting: Setting, name: str, title: str, width: int = NARROW) -> Scene:
-        return cost_chart(name, title, _bought(found[setting]), axis=axis, width=width)
+        return _chart(name, title, found[setting], axis, width)
 
     figures = zip(found, panels("cost", list(found), draw), strict=True)
     return [Figure(f.name, f.title, f.scene, draw(setting, f"{f.name}-wide", f.title, WIDE)) for setting, f in figures]
 
 
-def _bought(pairs: list[tuple[Row, float]]) -> list[Bought]:
-    best, frontier = -1.0, set()
-    for row, _ in sorted(pairs, key=lambda pair: (pair[1], -(pair[0].mean or 0.0))):
+def _chart(name: str, title: str, pairs: list[tuple[Row, float]], axis: tuple[float, float], width: int) -> Scene:
+    best, frontier = -1.0, []
+    for row, time in sorted(pairs, key=lambda pair: (pair[1], -(pair[0].mean or 0.0))):
         if (row.mean or 0.0) > best:
             best = row.mean or 0.0
-            frontier.add(id(row))
-    return [
-        Bought(
+            frontier.append((time, best))
+    spots = [
+        Spot(
             label(row),
             time,
             row.mean or 0.0,
@@ -99,7 +102,21 @@ def _bought(pairs: list[tuple[Row, float]]) -> list[Bought]:
             f"{label(row)}: {wording.percent(row.mean)}, {wording.duration(time)}",
             role(row),
             shape(row),
-            best=id(row) in frontier,
+            hollow=(time, row.mean) not in frontier,
+            named=(time, row.mean) in frontier,
         )
         for row, time in pairs
     ]
+    caption = "training and generation (log)"
+    return scatter_chart(name, title, spots, ticks=time_ticks, caption=caption, axis=axis, line=frontier, log=True, width=width)
+
+
+def time_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return round times between two, in seconds, with their texts; the ends where there is none."""
+    return [(s, _time(s)) for s in [s for s in _TIMES if low <= s <= high] or [low, high]]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:,.4g} min" if seconds < 3600 else f"{seconds / 3600:,.4g} h"

@@ -7,10 +7,11 @@ from typing import Any
 
 from gtimm.experiments.schema import Point, Results, Series, Sweep
 from gtimm.report import wording
-from gtimm.report.charts.axes import NARROW, WIDE, bounds
+from gtimm.report.charts.axes import NARROW, WIDE, bounds, number_ticks
 from gtimm.report.charts.dots import Dot, dot_chart
+from gtimm.report.charts.lines import Level, Place, line_chart
 from gtimm.report.charts.lines import Line as Curve
-from gtimm.report.charts.lines import Place, line_chart
+from gtimm.report.charts.scatter import Spot, scatter_chart
 from gtimm.report.figures import Figure, budget_figures, robustness_figures, slug
 from gtimm.report.methods import GENERATION, OTHERS, family, method_role, method_shape
 from gtimm.report.rows import interval, main_dataset
@@ -26,6 +27,7 @@ _STYLES = (
     ("ink", "circle"),
     ("muted", "diamond"),
 )
+_DASHES = ((1.5, 3.0), (5.0, 4.0), (9.0, 3.0))
 
 
 def budget(results: Results) -> Section | None:
@@ -68,14 +70,29 @@ def sweep_figure(sweep: Sweep, name: str) -> Figure | None:
     numbers = all(isinstance(point.x, (int, float)) for series in sweep.series for point in series.points)
 
     def draw(end: str, width: int) -> Scene:
-        if not numbers or len({point.x for point in points}) < 2:
+        xs = [float(point.x) for point in points] if numbers else []
+        if len(set(xs)) < 2:
             return dot_chart(f"{name}{end}", title, _groups(sweep), axis=axis, width=width)
-        lines = _curves(sweep)
-        xs = sorted({place.x for line in lines for place in line.points})
-        log = sweep.log and xs[0] > 0
+        log = sweep.log and min(xs) > 0
         caption = f"{sweep.x} (log)" if log else sweep.x
-        ticks = [(x, f"{x:,.6g}") for x in xs]
-        return line_chart(f"{name}{end}", title, lines, ticks=ticks, caption=caption, axis=axis, log=log, width=width)
+        if _scattered(sweep):
+            spots, line = _spots(sweep)
+            return scatter_chart(
+                f"{name}{end}",
+                title,
+                spots,
+                ticks=lambda low, high: number_ticks((low, high), log=log),
+                caption=caption,
+                axis=axis,
+                line=line,
+                log=log,
+                width=width,
+            )
+        lines, levels = _curves(sweep)
+        ticks = number_ticks(xs, log=log)
+        return line_chart(
+            f"{name}{end}", title, lines, ticks=ticks, caption=caption, axis=axis, levels=levels, log=log, width=width
+        )
 
     return Figure(name, title, draw("", NARROW), draw("-wide", WIDE))
 
@@ -107,14 +124,45 @@ def sweep_table(sweep: Sweep, name: str) -> Table:
     return Table(name, f"{sweep.title}, {sweep.dataset}: {wording.metric(sweep.metric)}", columns, lines)
 
 
-def _curves(sweep: Sweep) -> list[Curve]:
-    found = []
-    for series, style in zip(sweep.series, _styles(sweep), strict=True):
+def _curves(sweep: Sweep) -> tuple[list[Curve], list[Level]]:
+    """Return the series as curves; those that are the same at every x as horizontal lines, unless all are."""
+    curves: list[Curve] = []
+    levels: list[Level] = []
+    flat = [len({(p.mean, p.ci_low, p.ci_high) for p in series.points}) == 1 < len(series.points) for series in sweep.series]
+    for number, (series, style) in enumerate(zip(sweep.series, _styles(sweep), strict=True)):
         points = sorted((p for p in series.points if p.mean is not None), key=lambda p: float(p.x))
-        places = [Place(float(p.x), p.mean or 0.0, interval(p), _tip(series, p), p.paper) for p in points]
-        if places:
-            found.append(Curve(series.name, places, *style, strong=family(series.name) == GENERATION))
-    return found
+        if points and flat[number] and not all(flat):
+            tip = _tip(series, points[0], x=False)
+            levels.append(Level(series.name, points[0].mean or 0.0, style[0], _DASHES[len(levels) % len(_DASHES)], tip))
+        elif points:
+            places = [Place(float(p.x), p.mean or 0.0, interval(p), _tip(series, p), p.paper) for p in points]
+            curves.append(Curve(series.name, places, *style, strong=family(series.name) == GENERATION))
+    return curves, levels
+
+
+def _scattered(sweep: Sweep) -> bool:
+    """Return whether most series are single points: methods at a place, not curves."""
+    return len(sweep.series) > 2 and sum(len(series.points) == 1 for series in sweep.series) > len(sweep.series) / 2
+
+
+def _spots(sweep: Sweep) -> tuple[list[Spot], list[tuple[float, float]]]:
+    """Return series of one point as spots, and the points of the longest other one as the line."""
+    lines = [sorted((float(p.x), p.mean) for p in s.points if p.mean is not None) for s in sweep.series if len(s.points) > 1]
+    line = max(lines, key=len, default=[])
+    spots = []
+    for series in sweep.series:
+        for p in series.points if len(series.points) == 1 else ():
+            if p.mean is not None:
+                colour, mark = _look(series.name)
+                on = (float(p.x), p.mean) in line or not line
+                spots.append(Spot(series.name, float(p.x), p.mean, interval(p), _tip(series, p), colour, mark, hollow=not on))
+    return spots, line
+
+
+def _look(name: str) -> tuple[str, str]:
+    """Return colour and mark of a method, also of one whose name goes on with its budget."""
+    method = name.split(",", maxsplit=1)[0]
+    return method_role(method, family(method)), method_shape(method, family(method))
 
 
 def _groups(sweep: Sweep) -> list[tuple[str, list[Dot]]]:
@@ -143,7 +191,7 @@ def _x(point: Point) -> str:
     return point.x if isinstance(point.x, str) else f"{point.x:,.6g}"
 
 
-def _tip(series: Series, point: Point) -> str:
-    text = f"{series.name}, {_x(point)}: {wording.percent(point.mean)}"
+def _tip(series: Series, point: Point, *, x: bool = True) -> str:
+    text = f"{series.name}{', ' + _x(point) if x else ''}: {wording.percent(point.mean)}"
     text += f" ({wording.interval(interval(point))})" if interval(point) else ""
     return f"{text}; the paper: {wording.percent(point.paper)}" if point.paper is not None else text

@@ -45,7 +45,7 @@ def long_table(name: str, cells: Sequence[Published]) -> Table:
     columns = [
         Column("Row", ("row",)),
         Column("Column", ("column",)),
-        Column("Metric", ("metric",)),
+        Column("Metric", ("metric", "unit")),
         Column("Paper", ("paper",), number=True),
         Column("Ours", ("ours",), number=True),
         Column("95% interval", ("ci_low", "ci_high"), number=True),
@@ -58,11 +58,11 @@ def long_table(name: str, cells: Sequence[Published]) -> Table:
             [
                 Cell(c.row, (c.row,)),
                 Cell(c.column, (c.column,)),
-                Cell(wording.metric(c.metric), (c.metric,)),
-                Cell(wording.percent(c.paper), (c.paper,)),
-                Cell(wording.percent(c.ours), (c.ours,)),
+                Cell(wording.metric(c.metric), (c.metric, c.unit)),
+                Cell(value(c, c.paper), (c.paper,)),
+                Cell(value(c, c.ours), (c.ours,)),
                 Cell(wording.interval(interval(c)), (c.ci_low, c.ci_high)),
-                Cell(wording.points(c.difference), (c.difference,)),
+                Cell(difference(c), (c.difference,)),
                 Cell("path only" if c.path_only else "", (c.path_only,)),
                 Cell(c.note, (c.note,)),
             ]
@@ -84,12 +84,8 @@ def _exhibit(name: str, cells: Sequence[Published], number: int) -> dict[str, An
     rows: dict[str, dict[str, Published]] = {}
     for c in cells:
         rows.setdefault(c.row, {})[head(c)] = c
-    lines = []
-    for row, found in rows.items():
-        whole = all(c.path_only for c in found.values())
-        shown = [_cell(found[column], notes, whole) if column in found else Cell("") for column in columns]
-        lines.append(Line([Cell(row, (row,), small=("path only",) if whole else ()), *shown], mark="path-only" if whole else ""))
-    both = sum(c.ours is not None and c.paper is not None for c in cells)
+    lines = [_line(row, [found.get(column) for column in columns], notes) for row, found in rows.items()]
+    ours, paper = sum(c.ours is not None for c in cells), sum(c.paper is not None for c in cells)
     table = Table(
         f"exhibit-{slug(name)}", exhibit_title(name), [Column("Row"), *(Column(c, number=True) for c in columns)], lines
     )
@@ -97,19 +93,48 @@ def _exhibit(name: str, cells: Sequence[Published], number: int) -> dict[str, An
         "id": f"published-{number}",
         "title": exhibit_title(name),
         "metric": wording.metric(metrics[0]) if len(metrics) == 1 else "",
-        "counts": f"{both} of {len(cells)} cells beside the paper's",
+        "counts": f"{ours} measured here, {paper} of the paper",
         "table": table,
         "notes": notes,
     }
 
 
-def _cell(c: Published, notes: Sequence[str], whole: bool) -> Cell:
+def _line(row: str, cells: Sequence[Published | None], notes: Sequence[str]) -> Line:
+    """Return a row; what holds for all of its cells, that they mean nothing or were not run and why, stands once at its head."""
+    there = [c for c in cells if c is not None]
+    path_only, absent = all(c.path_only for c in there), all(c.ours is None for c in there)
+    shared = there[0].note if len({c.note for c in there}) == 1 else ""
+    head = [*(["path only"] if path_only else []), *([_NOT_RUN] if absent else [])]
+    head += [_note(shared, notes)] if shared else []
+    shown = [Cell("") if c is None else _cell(c, notes, path_only=path_only, absent=absent, note=not shared) for c in cells]
+    return Line([Cell(row, (row,), small=(", ".join(head),) if head else ()), *shown], mark="path-only" if path_only else "")
+
+
+def _cell(c: Published, notes: Sequence[str], *, path_only: bool, absent: bool, note: bool) -> Cell:
+    """Return a cell without what its row's head says."""
     small = [wording.interval(interval(c))] if interval(c) else []
-    if c.paper is not None:
-        small.append(
-            f"paper {wording.percent(c.paper)}" + (f", {wording.points(c.difference)}" if c.difference is not None else "")
-        )
-    small += ["path only"] if c.path_only and not whole else []
-    small += [f"note {notes.index(c.note) + 1}"] if c.note else []
-    text = _NOT_RUN if c.ours is None else wording.percent(c.ours)
+    paper = f"paper {value(c, c.paper)}" if c.paper is not None else ""
+    text = value(c, c.ours) if c.ours is not None else (paper or "–") if absent else _NOT_RUN
+    if paper and text != paper:
+        small.append(paper + (f", {difference(c)}" if c.difference is not None else ""))
+    small += ["path only"] if c.path_only and not path_only else []
+    small += [_note(c.note, notes)] if c.note and note else []
     return Cell(text, (c.ours,), tuple(small), "absent" if c.ours is None else "path-only" if c.path_only else "")
+
+
+def _note(note: str, notes: Sequence[str]) -> str:
+    return f"note {notes.index(note) + 1}"
+
+
+def value(c: Published, number: float | None) -> str:
+    """Return a cell's number in its unit."""
+    if number is None or c.unit == "fraction":
+        return wording.percent(number)
+    return f"{number:,.0f}" if c.unit == "count" else f"{number:,.6g}"
+
+
+def difference(c: Published) -> str:
+    """Return a cell's difference in its unit: percentage points for scores."""
+    if c.difference is None or c.unit == "fraction":
+        return wording.points(c.difference)
+    return f"{c.difference:+,.6g}".replace("-", "−")

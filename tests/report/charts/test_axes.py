@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from gtimm.report.charts.axes import apart, bounds, length, nice_ticks, scale, short, spread
+from gtimm.report.charts.axes import apart, bounds, length, nice_ticks, number_ticks, scale, short, spread
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.0, 1.0], [0.911, 0.9115], [-0.03, 0.012], []])
@@ -27,6 +27,12 @@ def test_labels_that_would_touch_are_thinned_evenly():
     assert apart([((wide - 1) * i, "0.5") for i in range(11)]) == [i % 2 == 0 for i in range(11)]
     assert apart([(10.0 * i, "a long label") for i in range(8)]) == [i == 0 for i in range(8)]
     assert apart([]) == []
+
+
+def test_quantity_is_marked_at_its_own_values_or_at_round_ones():
+    assert number_ticks([1, 5, 20, 100]) == [(1, "1"), (5, "5"), (20, "20"), (100, "100")]
+    assert [text for _, text in number_ticks([0, 2.459889, 12.3456])] == ["0", "5", "10"]
+    assert [text for _, text in number_ticks([0.123456, 2.459889, 12.3456], log=True)] == ["0.2", "0.5", "1", "2", "5", "10"]
 
 
 def test_names_at_the_end_of_lines_keep_a_line_apart_and_inside():

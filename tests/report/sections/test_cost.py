@@ -8,7 +8,7 @@ from report_toys import full, score
 from gtimm.experiments.schema import Cost
 from gtimm.report.results import parse_results
 from gtimm.report.scene import Group, Mark
-from gtimm.report.sections.cost import cost, together
+from gtimm.report.sections.cost import cost, time_ticks, together
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,18 @@ def test_variants_of_a_method_have_costs_of_their_own():
     ]
     (figure,) = cost(parse_results({"schema_version": 1, "rows": rows, "costs": costs})).figures
     assert "gti-mm, 5/class, guidance 3: 80.0%, 3.0 s" in figure.scene.description
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((1, 30), {"1 s", "5 s", "20 s"}),
+        ((50, 5000), {"1 min", "1 h"}),
+        ((36_000, 400_000), {"20 h", "100 h"}),
+        ((1.1, 1.2), {"1.1 s"}),
+    ],
+)
+def test_axis_of_time_has_round_times_in_their_units(ends, expected):
+    found = time_ticks(*ends)
+    assert expected <= {text for _, text in found}
+    assert all(ends[0] <= x <= ends[1] for x, _ in found)

@@ -54,3 +54,28 @@ def test_ways_of_training_without_a_line_of_their_own_make_no_panel():
     assert [figure.name for figure in missing_at_test(found()).figures] == [
         f"missing-test-image-digits-random-image{share}" for share in (90, 95, 99)
     ]
+
+
+def line(name, *points):
+    return {"name": name, "points": [{"x": x, "mean": y, "ci_low": y - 0.1, "ci_high": y + 0.1} for x, y in points]}
+
+
+def test_series_that_is_the_same_everywhere_is_a_horizontal_line():
+    series = [line("gti-mm", (1, 0.5), (2, 0.6)), line("hot-deck", (1, 0.4), (2, 0.4))]
+    one = {"name": "n", "title": "N", "x": "x", "dataset": "digits", "series": series}
+    scene = sweeps(found(sweeps=[one])).figures[0].scene
+    assert sum(isinstance(item, Mark) for item in scene.drawn()) == 2
+    assert "hot-deck: 40.0% (30.0% to 50.0%)" in scene.description
+
+
+def test_single_points_are_spots_with_their_names_and_the_longest_series_their_line():
+    series = [line("frontier", (0, 0.4), (9.87654321, 0.8)), line("hot-deck", (0, 0.4)), line("zero-fill", (5.4321, 0.3))]
+    series.append(line("gti-mm, 100 a class", (9.87654321, 0.8)))
+    one = {"name": "n", "title": "N", "x": "seconds", "dataset": "digits", "series": series}
+    scene = sweeps(found(sweeps=[one])).figures[0].scene
+    marks = [item for item in scene.drawn() if isinstance(item, Mark)]
+    assert [(mark.role, mark.hollow) for mark in marks] == [("hot-deck", False), ("ink", True), ("generation", False)]
+    assert [len(item.points) for item in scene.drawn() if isinstance(item, Path)] == [2]
+    texts = [item.text for item in scene.drawn() if isinstance(item, Text)]
+    assert {"hot-deck", "gti-mm, 100 a class"} <= set(texts)
+    assert max(len(text) for text in texts if text.replace(".", "").isdigit()) <= 4

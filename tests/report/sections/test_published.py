@@ -42,6 +42,24 @@ def test_what_was_not_run_says_so_and_why():
     assert exhibit["notes"] == ["Made up: needs the films of the data set, which are not here."]
 
 
+def test_row_that_was_not_run_says_so_once_and_shows_the_paper_s_values():
+    cells = [
+        {"exhibit": "table3", "row": "films", "column": c, "paper": p, "note": "not here"} for c, p in (("x", 0.5), ("y", None))
+    ]
+    (line,) = section(published=cells).values["exhibits"][0]["table"].lines
+    assert line.cells[0].small == ("not run, note 1",)
+    assert [(cell.text, cell.small) for cell in line.cells[1:]] == [("paper 50.0%", ()), ("–", ())]
+
+
+def test_counts_and_numbers_are_no_percentages():
+    rows = {"exhibit": "table1", "metric": "rows", "unit": "count", "paper": 13320, "ours": 13321, "difference": 1}
+    rate = {"exhibit": "table2", "metric": "rate", "unit": "number", "paper": 0.001, "ours": 0.0005, "difference": -0.0005}
+    cells = [{"row": "a", "column": "x"} | cell for cell in (rows, rate)]
+    first, second = (e["table"].lines[0].cells[1] for e in section(published=cells).values["exhibits"])
+    assert (first.text, first.small) == ("13,321", ("paper 13,320, +1",))
+    assert (second.text, second.small) == ("0.0005", ("paper 0.001, −0.0005",))
+
+
 def test_metrics_of_one_exhibit_are_columns_of_their_own():
     cells = [{"exhibit": "table9", "row": "a", "column": "x", "metric": m, "paper": 0.5} for m in ("accuracy", "top3_accuracy")]
     (exhibit,) = section(published=cells).values["exhibits"]
@@ -51,7 +69,7 @@ def test_metrics_of_one_exhibit_are_columns_of_their_own():
 def test_file_has_one_line_a_cell_with_the_numbers_in_full():
     table = section().tables[0]
     assert len(table.lines) == 16
-    assert table.csv().splitlines()[0] == "row,column,metric,paper,ours,ci_low,ci_high,difference,path_only,note"
+    assert table.csv().splitlines()[0] == "row,column,metric,unit,paper,ours,ci_low,ci_high,difference,path_only,note"
 
 
 def test_many_exhibits_are_folded_but_the_first():
