@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 BUILD = build
+AXE = 4.14.1
 
-.PHONY: help setup demo test check bench soak models clean
+.PHONY: help setup demo test browser check bench soak models clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,10 +23,20 @@ demo: $(STAMP)  ## fill missing images by diffusion, train, report: runs/demo/re
 	rm -rf runs/demo
 	$(BIN)/gtimm demo --out runs/demo --strict
 
-test: $(STAMP)  ## the tests
+test: $(STAMP) browser  ## the tests
 	$(BIN)/python -m pytest
 
-check: $(STAMP)  ## formatter, linter, types, import layers, tests
+# The browser tests skip with a reason where one of the two cannot be had; with GTIMM_BROWSER=required they fail.
+browser:  ## what tests of pages need: Chromium (installed where we are root) and axe-core
+	@command -v chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || echo "No Chromium here: the browser tests will be skipped."
+	@test -f $(BUILD)/axe/package/axe.min.js || { \
+	  mkdir -p $(BUILD)/axe && cd $(BUILD)/axe && npm pack --silent axe-core@$(AXE) >/dev/null && tar xzf axe-core-$(AXE).tgz; \
+	} || echo "No axe-core here: the browser tests will be skipped."
+
+check: $(STAMP) browser  ## formatter, linter, types, import layers, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

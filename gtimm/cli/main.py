@@ -217,6 +217,22 @@ app.command(
 )(sweep.sweep)
 
 
+@app.command(
+    epilog="Examples: [bold]gtimm report runs/demo[/bold]; [bold]gtimm report runs/demo -o elsewhere[/bold]; "
+    "[bold]gtimm report runs/first runs/second -o runs/both[/bold]"
+)
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, each with results.json.", metavar="RUN...")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write; default the run's own. Several runs need one.")
+    ] = None,
+) -> None:
+    """Write the page, figures and tables of a run again, or join several runs; rows on different data are kept apart."""
+    from gtimm.cli.report import report_runs
+
+    report_runs(runs, out)
+
+
 @app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")
 def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List strategies: name, kind and origin, from package metadata alone."""

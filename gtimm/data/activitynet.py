@@ -163,7 +163,7 @@ def _segments(video: str, entry: Mapping[str, Any], film: str, where: str) -> It
 
 def _whole(clip: Clip) -> Clip:
     """Return a clip of all of a clip's film."""
-    part = FilmPart(clip.film)
+    part = FilmPart(str(clip.film))
     return replace(clip, name=f"{clip.group}/film", image=part, audio=part)
 
 

@@ -117,6 +117,7 @@ class Cost(Part):
     dataset: str
     method: str
     budget: int | None = None
+    variant: dict[str, str | int | float | bool] = {}
     train_seconds: float | None = Field(default=None, ge=0)
     items: int | None = Field(default=None, ge=0)
     generate_seconds: float | None = Field(default=None, ge=0)
@@ -278,6 +279,7 @@ class Results(Part):
         kind: what made them: `demo`, `run`, `compare`, `reproduce`, `sweep`, or `joined` of several runs.
         command: what makes them again.
         data: facts about the data, by name.
+        tests: data set to a digest of its test rows (content, holes, labels): equal where scores may be compared.
         environment: versions and machine.
         counters: items generated and payloads embedded in this run.
         notes: what a reader should know.
@@ -289,6 +291,7 @@ class Results(Part):
     title: str = ""
     command: str = ""
     data: dict[str, Any] = {}
+    tests: dict[str, str] = {}
     environment: dict[str, Any] = {}
     counters: dict[str, int] = {}
     seconds: float | None = None

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gtimm.core.bank.files import REJECTED, REJECTIONS, Log, Record, encode
+from gtimm.core.bank.files import REJECTED, REJECTIONS, Log, Record
 from gtimm.core.bank.labelled import SUFFIXES, leads_out, read_labelled
 from gtimm.core.bank.upkeep import BankFacts, facts
 from gtimm.core.errors import DataError, MediaError
-from gtimm.core.media import load_audio, load_image
-from gtimm.report.charts import COLOURS
-from gtimm.report.page import _POLICY, _hash, _write
+from gtimm.report.html import render, write_text
+from gtimm.report.items import SMALL, address, sound, thumbnail
 
-THUMBNAIL = 224  # pixels of the longer side
-SMALL = 64  # pixels: images up to this size are shown larger with their pixels visible
-SECONDS = 15.0  # of a sound
 NO_CLASS = "without a class"
 
 
@@ -35,26 +29,19 @@ def write_bank_page(folder: Path, out: Path, per_class: int = 20) -> Path:
         DataError: the folder has no items, or they cannot be listed.
         StoreError: the page cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     bank = facts(folder)
     found = read_labelled(folder, need_labels=False) if bank.items or not bank.rejected else None
     kept = _by_class((f.record | {"file_name": f.name, "label": f.label} for f in found.files) if found else (), per_class)
     rejected = _by_class(Log(folder / REJECTED / REJECTIONS).read(), per_class)
-    templates = Environment(loader=PackageLoader("gtimm.report", "."), autoescape=True, undefined=StrictUndefined)
-    style = templates.get_template("style.css.j2").render(colours=COLOURS) + templates.get_template("bank.css.j2").render()
-    page = templates.get_template("bank.html.j2").render(
-        title=folder.resolve().name,
-        facts=_facts(bank, len(kept)),
-        parts=(
+    values = {
+        "title": folder.resolve().name,
+        "facts": _facts(bank, len(kept)),
+        "parts": (
             ("items", "Items", [_shown(folder, *group) for group in kept]),
             ("rejected", "Rejected by the gate", [_shown(folder / REJECTED, *group) for group in rejected]),
         ),
-        style=Markup(style),  # noqa: S704 - files of this package, without items in them
-        policy=f"{_POLICY}; style-src '{_hash(style)}'",
-    )
-    return _write(out, page)
+    }
+    return write_text(out, render("bank.html.j2", values, styles=("items.css.j2",)))
 
 
 def _facts(bank: BankFacts, classes: int) -> list[tuple[str, str]]:
@@ -102,23 +89,9 @@ def _tile(root: Path, name: str) -> dict[str, str]:
     if not os.path.isfile(path):
         return {"scale": "none", "source": "no file was kept"}
     try:
-        return _sound(path) if SUFFIXES[path.suffix.lower()] == "audio" else _image(path)
+        if SUFFIXES[path.suffix.lower()] == "audio":
+            return {"scale": "sound", "source": address("audio/wav", sound(path))}
+        content, size = thumbnail(path)
+        return {"scale": "pixel" if size <= SMALL else "photo", "source": address("image/png", content)}
     except (MediaError, DataError):
         return {"scale": "none", "source": "the file cannot be read"}
-
-
-def _image(path: Path) -> dict[str, str]:
-    image = load_image(path)
-    scale = "pixel" if max(image.size) <= SMALL else "photo"
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    memory = io.BytesIO()
-    image.save(memory, format="PNG", optimize=True)
-    return {"scale": scale, "source": _address("image/png", memory.getvalue())}
-
-
-def _sound(path: Path) -> dict[str, str]:
-    return {"scale": "sound", "source": _address("audio/wav", encode("audio", load_audio(path, end=SECONDS)))}
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64," + base64.b64encode(content).decode()

@@ -10,7 +10,7 @@ import numpy as np
 
 from gtimm.core.errors import ConfigError
 from gtimm.core.files import whole_file
-from gtimm.report.charts import COLOURS
+from gtimm.report.colours import COLOURS
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gtimm.report.charts import COLOURS
 from gtimm.report.data_figure import data_figure
-from gtimm.report.page import _POLICY, _hash, _write
+from gtimm.report.html import render, write_text
 
 if TYPE_CHECKING:
     from gtimm.core.summary import Summary
@@ -41,19 +40,12 @@ def write_data_page(
     Raises:
         StoreError: the page cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     with tempfile.TemporaryDirectory() as folder:
         svg = data_figure(parts, Path(folder) / "figure.svg").read_bytes()
-    templates = Environment(loader=PackageLoader("gtimm.report", "."), autoescape=True, undefined=StrictUndefined)
-    style = templates.get_template("style.css.j2").render(colours=COLOURS) + "#main img { max-width: 100%; height: auto; }\n"
-    page = templates.get_template("data.html.j2").render(
-        title=title,
-        facts=list(facts.items()),
-        tables=tables,
-        figure=f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
-        style=Markup(style),  # noqa: S704 - a file of this package
-        policy=f"{_POLICY}; style-src '{_hash(style)}'",
-    )
-    return _write(out, page)
+    values = {
+        "title": title,
+        "facts": list(facts.items()),
+        "tables": tables,
+        "figure": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
+    }
+    return write_text(out, render("data.html.j2", values, extra_style="#main img { max-width: 100%; height: auto; }\n"))

@@ -36,6 +36,7 @@ _METHODS = {
     "zs-visual": (GENERATION, "trained on generated items alone, without any real one and without the other modalities"),
     "zs-multimodal": (GENERATION, "every modality, the target one generated in every training row"),
 }
+_ROLES = {GENERATION: "generation", ROBUST: "robust", FILLS: "ink", REFERENCES: "muted", LESS_DATA: "muted"}
 _GENERATORS = ("gti-mm", "zs-", "stable-diffusion", "audioldm")
 
 
@@ -52,6 +53,20 @@ def method_order(method: str, family: str) -> tuple[int, int, str]:
     """Return the sort key of a method: family, then the order above, then the name."""
     names = list(_METHODS)
     return (FAMILIES.index(family), names.index(method) if method in _METHODS else len(names), method)
+
+
+def method_role(method: str, family: str) -> str:
+    """Return a method's colour, a role of `colours.py`."""
+    if method == "hot-deck":
+        return "hot-deck"
+    return _ROLES.get(family, "other")
+
+
+def method_shape(method: str, family: str) -> str:
+    """Return a method's mark, a shape of `scene.py`."""
+    if method == "hot-deck":
+        return "diamond"
+    return "square" if family == LESS_DATA else "triangle" if method.endswith("-dropout") else "circle"
 
 
 def glossary(methods: list[str]) -> list[tuple[str, str]]:

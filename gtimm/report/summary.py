@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import DataError
 from gtimm.core.files import whole_file
+from gtimm.experiments.schema import Results, Row
 from gtimm.report import wording
-from gtimm.report.charts import COLOURS, bounds
+from gtimm.report.charts.axes import bounds
+from gtimm.report.colours import COLOURS
 from gtimm.report.methods import FAMILIES, GENERATION, LESS_DATA, REFERENCES
-from gtimm.report.results import Results, Row, Setting, parse_results
+from gtimm.report.results import parse_results
+from gtimm.report.rows import Setting, interval, kind, label, main_dataset, main_metric, row_order, settings, trained
 
 if TYPE_CHECKING:
     import os
@@ -50,24 +53,24 @@ def summary_figure(results: dict[str, Any], path: str | os.PathLike[str]) -> tup
     from matplotlib.figure import Figure
 
     checked = parse_results(results)
-    settings = _settings(checked)
-    shown = [checked.trained(setting) for setting in settings]
+    found = _settings(checked)
+    shown = [trained(checked, setting) for setting in found]
     keys = sorted({key for rows in shown for row in rows if (key := _key(row))})
-    axis = bounds([value for rows in shown for row in rows for value in (row.mean or 0.0, *(row.interval or ()))])
+    axis = bounds([value for rows in shown for row in rows for value in (row.mean or 0.0, *(interval(row) or ()))])
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(2.2 + 3.4 * len(settings), 1.2 + 0.27 * len(keys)), facecolor="white", layout="constrained")
+        figure = Figure(figsize=(2.2 + 3.4 * len(found), 1.2 + 0.27 * len(keys)), facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
-        for panel, setting, rows in zip(panels, settings, shown, strict=True):
+        panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+        for panel, setting, rows in zip(panels, found, shown, strict=True):
             _draw(panel, rows, keys, axis)
-            title = wording.sentence(wording.setting(dict(setting.missing), setting.mechanism))
+            title = wording.sentence(setting.title)
             panel.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=10)
         panels[0].set_yticks(range(len(keys)), [key[-1] for key in keys])
-        for label in panels[0].get_yticklabels():
-            strong = keys[round(label.get_position()[1])][0] == FAMILIES.index(GENERATION)
-            label.set(color=COLOURS["generation" if strong else "ink"][0], fontweight="bold" if strong else "normal")
+        for name in panels[0].get_yticklabels():
+            strong = keys[round(name.get_position()[1])][0] == FAMILIES.index(GENERATION)
+            name.set(color=COLOURS["generation" if strong else "ink"][0], fontweight="bold" if strong else "normal")
         seeds = {row.seeds for rows in shown for row in rows if row.seeds}
-        note = f"{checked.metric} on {settings[0].dataset}: mean and confidence interval" + (
+        note = f"{wording.metric(main_metric(checked))} on {found[0].dataset}: mean and confidence interval" + (
             f" over {max(seeds)} seeds" if seeds else ""
         )
         figure.supxlabel(note, fontsize=9, color=COLOURS["muted"][0])
@@ -75,7 +78,7 @@ def summary_figure(results: dict[str, Any], path: str | os.PathLike[str]) -> tup
 
 
 def _settings(results: Results) -> list[Setting]:
-    random = [s for s in results.settings(results.dataset) if s.mechanism == "random" and s.missing]
+    random = [s for s in settings(results, main_dataset(results)) if s.mechanism == "random" and s.missing]
     wanted = [s for s in random if len(s.missing) == 1 and s.missing[0][1] in _RATIOS]
     found = (wanted or sorted(random, key=lambda s: max(share for _, share in s.missing)))[-2:]
     if not found:
@@ -86,25 +89,23 @@ def _settings(results: Results) -> list[Setting]:
 
 
 def _key(row: Row) -> tuple[Any, ...]:
-    from gtimm.report.results import row_order
-
-    return (*row_order(row)[0], row.budget or 0, row.label)
+    return (*row_order(row)[0], row.budget or 0, label(row))
 
 
 def _draw(panel: Axes, rows: list[Row], keys: list[tuple[Any, ...]], axis: tuple[float, float]) -> None:
     for row in rows:
         y, mean = keys.index(_key(row)), row.mean or 0.0
-        role = {GENERATION: "generation", REFERENCES: "muted", LESS_DATA: "muted"}.get(row.family, "ink")
+        role = {GENERATION: "generation", REFERENCES: "muted", LESS_DATA: "muted"}.get(kind(row), "ink")
         role = "hot-deck" if row.method == "hot-deck" else role
         colour = COLOURS[role][0]
-        if row.family == GENERATION:
+        if kind(row) == GENERATION:
             panel.axhspan(y - 0.5, y + 0.5, color=COLOURS["band"][0], lw=0, zorder=0)
-        if row.interval:
-            panel.plot(row.interval, (y, y), "-|", color=colour, lw=1.6, ms=8, mew=1.2, zorder=2)
-        hollow = row.family in (REFERENCES, LESS_DATA)
+        if ends := interval(row):
+            panel.plot(ends, (y, y), "-|", color=colour, lw=1.6, ms=8, mew=1.2, zorder=2)
+        hollow = kind(row) in (REFERENCES, LESS_DATA)
         marker = "D" if row.method == "hot-deck" else "o"
         panel.plot(mean, y, marker, ms=4.2, mec=colour, mew=1.2, mfc="white" if hollow else colour, zorder=3)
-        bold = "bold" if row.family == GENERATION else "normal"
+        bold = "bold" if kind(row) == GENERATION else "normal"
         beside = panel.annotate(wording.percent(mean), (1.15, y), xycoords=("axes fraction", "data"), annotation_clip=False)
         beside.set(color=colour, fontweight=bold, va="center_baseline", ha="right", fontsize=8.5)
     for before, (one, other) in enumerate(pairwise(keys)):

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 _PLURAL = {"image": "images", "text": "texts", "video": "videos"}
+_METRICS = {
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "samples_f1": "samples F1",
+    "weighted_f1": "weighted F1",
+    "ece": "calibration error",
+    "auroc": "AUROC",
+    "macro_auroc": "macro AUROC",
+}
+_TOP = re.compile(r"^top ?(\d+)")
 _HOW = {
     "random": "at random",
     "stratified": "evenly in every class",
@@ -36,6 +47,21 @@ def interval(pair: tuple[float, float] | None, *, difference: bool = False) -> s
     return f"{points(pair[0])} to {points(pair[1])}" if difference else f"{percent(pair[0])} to {percent(pair[1])}"
 
 
+def p_value(value: float | None) -> str:
+    """Return a p-value with two digits, `< 0.001` below that; an en dash for None."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.095 else f"{value:.2f}"
+
+
+def metric(name: str) -> str:
+    """Return a metric's name in a sentence: `macro F1`, `top-3 accuracy`, `calibration error`."""
+    if name in _METRICS:
+        return _METRICS[name]
+    words = name.replace("_", " ")
+    return _TOP.sub(r"top-\1", words)
+
+
 def plural(modality: str) -> str:
     """Return what the items of a modality are called."""
     return _PLURAL.get(modality, modality)
@@ -61,7 +87,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds >= 0.95 or not seconds else f"{seconds:.2g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

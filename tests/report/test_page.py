@@ -4,78 +4,25 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import soundfile
 from PIL import Image
+from report_toys import full, score, write_run
 
 from gtimm.core.errors import DataError, GtimmError
-from gtimm.report import summary_figure, write_report
-from gtimm.report.charts import COLOURS, bounds, nice_ticks
-from gtimm.report.results import parse_results
+from gtimm.report import write_report
+from gtimm.report.page import make_sections, render_page
+from gtimm.report.results import parse_results, read_results
 
 HOSTILE = "\"><script>alert('x')</script><img src=x onerror=alert(1)> {{ 7 * 7 }} & </style>"
 VOID = {"meta", "link", "img", "input", "br"}
-
-
-def score(method, mean, *, missing=None, test=None, budget=None, dataset="digits", mechanism="random", **more):
-    row = {
-        "dataset": dataset,
-        "method": method,
-        "mechanism": mechanism,
-        "missing_train": missing or {},
-        "missing_test": test or {},
-    }
-    numbers = {"mean": mean, "std": 0.0042, "ci_low": mean - 0.011, "ci_high": mean + 0.0123, "seeds": 5, "seconds": 1.2}
-    return row | {"budget": budget, "metric": "accuracy"} | numbers | more
-
-
-def rows():
-    found = [score("multimodal", 0.982), score("audio-only", 0.6719)]
-    for share, low in ((0.95, 0.85), (0.99, 0.7)):
-        missing = {"image": share}
-        found += [score("zero-fill", low, missing=missing), score("hot-deck", low + 0.05, missing=missing)]
-        found += [score("gti-mm", low + 0.02 * i, missing=missing, budget=b) for i, b in enumerate((1, 5, 20, 100))]
-        found += [score("gti-mm", low - q / 4, missing=missing, test={"image": q}, budget=100) for q in (0.5, 0.9)]
-        found += [score("zero-fill", low - q / 3, missing=missing, test={"image": q}) for q in (0.5, 0.9)]
-        found += [score(m, low - 0.2, missing=missing, dataset="digits-uci") for m in ("hot-deck", "zero-fill")]
-        found += [score("gti-mm", low - 0.22, missing=missing, dataset="digits-uci", budget=100)]
-    return found
-
-
-def compared(dataset, difference):
-    place = {"dataset": dataset, "mechanism": "random", "missing_train": {"image": 0.95}, "missing_test": {}}
-    ends = {"difference": difference, "ci_low": difference - 0.01, "ci_high": difference + 0.01}
-    return place | {"method": "gti-mm", "budget": 100, "against": "hot-deck"} | ends
-
-
-RESULTS = {
-    "schema_version": 1,
-    "title": "A demonstration",
-    "command": "gtimm demo -o 'runs/my demo'",
-    "data": {"name": "digits", "images": "real handwriting", "speech": "synthetic (espeak-ng)"},
-    "environment": {"python": "3.11.9", "torch": "2.9.0"},
-    "counters": {"generated": 1000, "embedded": 12345},
-    "seconds": 130.2,
-    "rows": rows(),
-    "comparisons": [compared("digits", 0.0612), compared("digits-uci", -0.0234)],
-    "verdict": {"holds": True, "sentence": "Generation beats resampling by 6.1 points."},
-    "notes": ["The speech is synthetic."],
-    "gallery": [
-        {
-            "class": "zero",
-            "real": ["gallery/real-zero-0.png"],
-            "generated": [{"file": f"gallery/gen-zero-{i}.png", "prompt": "A photo of zero", "seed": 123 + i} for i in range(2)],
-        }
-    ],
-}
+KEPT = {"kind", "file", "real", "dropout", "refers_to", "schema_version"}  # not shown, or chosen from a list
+FULL = full()
 
 
 class Page(HTMLParser):
@@ -112,28 +59,29 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def run(tmp_path):
-    def write(value):
-        folder = tmp_path / "run"
-        (folder / "gallery").mkdir(parents=True, exist_ok=True)
-        for name in ("real-zero-0", "gen-zero-0", "gen-zero-1"):
-            Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(folder / "gallery" / f"{name}.png")
-        (folder / "results.json").write_text(json.dumps(value), encoding="utf-8")
-        return folder
-
-    return write
+    return lambda value: write_run(tmp_path / "run", value)
 
 
 def changed(**parts):
-    return copy.deepcopy(RESULTS) | parts
+    return copy.deepcopy(FULL) | parts
+
+
+def html_of(folder):
+    results = read_results(folder / "results.json")
+    return render_page(results, make_sections(results, folder))
 
 
 def page_of(folder):
-    return Page(write_report(folder).read_text(encoding="utf-8"))
+    return Page(html_of(folder))
+
+
+def lead_of(page):
+    (lead,) = [text for attrs, text in page.all("p") if "lead" in attrs.get("class", "").split()]
+    return lead
 
 
 def test_page_is_whole_and_its_ids_are_sound(run):
-    folder = run(RESULTS)
-    page = page_of(folder)
+    page = page_of(run(FULL))
     ids = [attrs["id"] for _, attrs, _ in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     named = {i for _, a, _ in page.tags for key in ("aria-labelledby", "for") for i in a.get(key, "").split()}
@@ -142,17 +90,15 @@ def test_page_is_whole_and_its_ids_are_sound(run):
     assert len(page.all("h1")) == len(page.all("main")) == len(page.all("title")[:1]) == 1
     assert page.all("html", lang="en")
     assert all(attrs.get("alt") for attrs, _ in page.all("img"))
-    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
 
 
 def test_page_loads_nothing(run):
-    folder = run(RESULTS)
-    page = page_of(folder)
+    text = html_of(run(FULL))
+    page = Page(text)
     for tag, attrs, _ in page.tags:
         for name in ("src", "srcset", "href", "xlink:href", "data", "action", "poster"):
             if name in attrs:
                 assert attrs[name].startswith(("#", "data:")), (tag, attrs)
-    text = (folder / "report.html").read_text(encoding="utf-8")
     assert "@import" not in text
     assert "url(" not in text
     assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "").replace("http-equiv", "")
@@ -161,89 +107,69 @@ def test_page_loads_nothing(run):
     assert "unsafe" not in policy
 
 
-def test_table_shows_the_numbers_of_the_json(run):
-    page = page_of(run(RESULTS))
-    cells = [(tag, attrs, "".join(text)) for tag, attrs, text in page.tags if tag in ("th", "td") and attrs.get("scope") != "col"]
-    width = len(page.all("th", scope="col"))
-    shown = [[text for _, _, text in cells[i : i + width]] for i in range(0, len(cells), width)]
-    values = [float(attrs["data-value"]) for i, (_, attrs, _) in enumerate(cells) if i % width == 2]
-
-    def line(row):
-        budget = "–" if row["budget"] is None else str(row["budget"])
-        ends = f"{row['ci_low'] * 100:.1f}% to {row['ci_high'] * 100:.1f}%"
-        return [row["method"], budget, f"{row['mean'] * 100:.1f}%", ends, row["dataset"]]
-
-    assert sorted(r[:5] for r in shown) == sorted(line(row) for row in RESULTS["rows"])
-    assert sorted(values) == sorted(row["mean"] for row in RESULTS["rows"])
+def test_every_part_of_the_results_has_its_section_and_a_link_in_the_contents(run):
+    page = page_of(run(FULL))
+    order = "published methods differences budget sweeps matrices robustness elsewhere classes gallery rejected cost rows patterns notes"
+    expected = [*order.split(), "again"]
+    assert [attrs["id"] for attrs, _ in page.all("section")] == expected
+    assert [attrs["href"][1:] for attrs, _ in page.all("a")][1 : len(expected) + 1] == expected
 
 
-def test_figures_show_each_method_with_its_number(run):
-    folder = run(RESULTS)
-    write_report(folder)
-    names = {path.name for path in (folder / "figures").iterdir()}
-    for kind in ("methods-digits", "budget-digits", "missing-test-image-digits", "methods-digits-uci"):
-        assert {f"{kind}-random-image95.svg", f"{kind}-random-image99.svg"} <= names
-    assert {"differences-digits.svg", "differences-digits-uci.svg"} <= names
-    for path in (folder / "figures").iterdir():
-        ElementTree.parse(path)
-    texts = texts_of(folder / "figures" / "methods-digits-random-image95.svg")
-    order = ["audio-only", "multimodal", "zero-fill", "hot-deck", "gti-mm"]
-    assert [t for t in texts if t in order] == order
-    assert [t for t in texts if t.endswith("%") and "." in t] == ["67.2%", "98.2%", "85.0%", "90.0%", "91.0%"]
-    assert "generation, 100 per class" in texts
-    assert "−2.3" in texts_of(folder / "figures" / "differences-digits-uci.svg")
-    budget = (folder / "figures" / "budget-digits-random-image95.svg").read_text(encoding="utf-8")
-    assert "gti-mm, 5/class: 87.0% (85.9% to 88.2%), 5 seeds" in budget
-    assert "hot-deck: 90.0%" in budget
-
-
-def texts_of(path):
-    return [e.text for e in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
-
-
-def test_out_of_domain_rows_keep_their_sign(run):
-    (sentence,) = [text for _, text in page_of(run(RESULTS)).all("li") if "gti-mm with 100 per class" in text]
-    assert sentence.endswith("gti-mm with 100 per class is below hot-deck, −2.3 points (−3.3 to −1.3).")
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("comparisons", "differences"),
+        ("sweeps", "sweeps"),
+        ("matrices", "matrices"),
+        ("published", "published"),
+        ("details", "classes"),
+        ("gallery", "gallery"),
+        ("patterns", "patterns"),
+        ("notes", "notes"),
+    ],
+)
+def test_section_is_absent_where_the_results_have_nothing_for_it(run, key, section):
+    value = changed()
+    del value[key]
+    assert section not in [attrs["id"] for attrs, _ in page_of(run(value)).all("section")]
 
 
 def test_hostile_strings_are_only_text(run):
-    value = changed(
-        title=HOSTILE,
-        command=HOSTILE,
-        notes=[HOSTILE],
-        data={"name": HOSTILE, HOSTILE: HOSTILE},
-        environment={HOSTILE: [HOSTILE]},
-    )
-    value["verdict"]["sentence"] = HOSTILE
-    value["gallery"][0]["class"] = HOSTILE
-    value["gallery"][0]["generated"][0] |= {"prompt": HOSTILE, "seed": HOSTILE}
-    for part in (*value["rows"], *value["comparisons"]):
-        part |= {"method": HOSTILE + part["method"], "dataset": HOSTILE + part["dataset"], "mechanism": HOSTILE}
-        part["missing_train"] = dict.fromkeys([HOSTILE] if part["missing_train"] else [], 0.95)
-    value["comparisons"][0]["against"] = HOSTILE
-    folder = run(value)
+    def poisoned(value, key=""):
+        if isinstance(value, dict):
+            return {(HOSTILE + k if key in ("environment", "licences", "data") else k): poisoned(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return value if key in KEPT else [poisoned(v, key) for v in value]
+        return HOSTILE + value if isinstance(value, str) and key not in KEPT else value
+
+    folder = run(poisoned(FULL))
+    (folder / "config.yaml").write_text(HOSTILE, encoding="utf-8")
     page = page_of(folder)
     assert len(page.all("script")) == 1
     assert len(page.all("style")) == 1
     assert not [attrs for _, attrs, _ in page.tags if any(name.startswith("on") or name == "style" for name in attrs)]
     assert all(attrs["src"].startswith("data:image/png;base64,") for attrs, _ in page.all("img"))
-    assert page.all("title")[0][1] == HOSTILE
+    assert page.all("title")[0][1].startswith(HOSTILE)
     assert "49" not in page.all("h1")[0][1]
-    for path in (folder / "figures").iterdir():
-        assert path.resolve().parent == (folder / "figures").resolve()
-        assert not [e for e in ElementTree.parse(path).iter() if e.tag.endswith(("script", "img"))]
+    results = read_results(folder / "results.json")
+    for section in make_sections(results, folder):
+        for figure in section.figures:
+            assert "/" not in figure.name
+            tree = ElementTree.fromstring(figure.scene.svg_file().encode())
+            assert not [e for e in tree.iter() if e.tag.endswith(("script", "img"))]
+        assert not [table.name for table in section.tables if "/" in table.name]
 
 
 def test_text_that_no_file_can_hold_is_replaced(run):
-    folder = run(changed(title="a\u0000b\ud800c", notes=["\u0007"]))
-    assert "a\ufffdb\ufffdc" in write_report(folder).read_text(encoding="utf-8")
+    assert "a\ufffdb\ufffdc" in html_of(run(changed(title="a\u0000b\ud800c", notes=["\u0007"])))
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "gallery/../../secret.png", "gallery/link.png"])
 def test_gallery_outside_the_folder_is_refused(run, tmp_path, name):
+    folder = run(FULL)
     value = changed()
     value["gallery"][0]["generated"][0]["file"] = name
-    folder = run(value)
+    (folder / "results.json").write_text(json.dumps(value), encoding="utf-8")
     Image.new("L", (2, 2)).save(tmp_path / "secret.png")
     (folder / "gallery" / "link.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(GtimmError, match="outside the run folder"):
@@ -251,128 +177,137 @@ def test_gallery_outside_the_folder_is_refused(run, tmp_path, name):
     assert not (folder / "report.html").exists()
 
 
-def test_gallery_file_that_is_not_png_is_refused(run):
-    value = changed()
-    value["gallery"][0]["real"] = ["results.json"]
-    with pytest.raises(DataError, match="neither a PNG"):
-        write_report(run(value))
-
-
-def test_gallery_shows_prompt_and_seed_and_says_what_is_synthetic(run):
-    page = page_of(run(RESULTS))
-    captions = [text for _, text in page.all("figcaption")]
-    assert {"“A photo of zero”, seed 123", "“A photo of zero”, seed 124"} <= set(captions)
-    titles = [attrs.get("title") for attrs, _ in page.all("img")]
-    assert titles == [None, "“A photo of zero”, seed 123", "“A photo of zero”, seed 124"]
-    assert "synthetic (generated)" in page.texts
-
-
-def test_sounds_have_players_that_say_what_they_are(run):
-    value = changed()
-    value["gallery"][0] |= {
-        "real": ["gallery/real.wav"],
-        "generated": [{"file": "gallery/made.wav", "prompt": "zero", "seed": 4}],
-    }
-    folder = run(value)
-    for name in ("real", "made"):
-        soundfile.write(folder / "gallery" / f"{name}.wav", np.zeros(800), 8000, subtype="PCM_16")
-    players = [attrs for attrs, _ in page_of(folder).all("audio")]
-    assert [player.get("title") for player in players] == [None, "“zero”, seed 4"]
-    assert [player["aria-label"] for player in players] == ["zero, real, 1", "zero, synthetic"]
-    assert all(player["src"].startswith("data:audio/wav;base64,") and "controls" in player for player in players)
-
-
-def test_absent_gallery_file_is_said(run):
-    value = changed()
-    value["gallery"][0]["real"].append("gallery/gone.png")
-    assert any("1 of the files" in text for _, text in page_of(run(value)).all("p"))
-
-
-@pytest.mark.parametrize("key", sorted(set(RESULTS) - {"schema_version", "rows"}))
-def test_any_key_may_be_missing(run, key):
+@pytest.mark.parametrize("key", sorted(set(FULL) - {"schema_version", "rows"}))
+def test_any_key_may_be_missing_or_null(run, key):
     value = changed()
     del value[key]
     page_of(run(value))
     page_of(run(changed(**{key: None})))
 
 
+def test_results_from_before_there_were_other_parts_still_read(run):
+    old = {
+        key: FULL[key] for key in ("schema_version", "title", "command", "data", "environment", "counters", "seconds", "notes")
+    }
+    old["rows"] = [score("zero-fill", 0.8, missing={"image": 0.95}), score("gti-mm", 0.9, missing={"image": 0.95}, budget=100)]
+    place = {key: old["rows"][1][key] for key in ("dataset", "mechanism", "missing_train", "missing_test", "method", "budget")}
+    old["comparisons"] = [place | {"against": "zero-fill", "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}]
+    old["verdict"] = {"holds": True, "sentence": "Generation helps."}
+    old["gallery"] = [{"class": "zero", "real": ["gallery/real-0.png"], "generated": []}]
+    page = page_of(run(old))
+    ids = [attrs["id"] for attrs, _ in page.all("section")]
+    assert ids == ["methods", "differences", "gallery", "cost", "rows", "notes", "again"]
+    assert [text for _, text in page.all("p", **{"class": "verdict"})] == ["The claim holds"]
+
+
 def test_plain_run_shows_what_there_is(run):
-    missing = {"image": 0.95}
-    page = page_of(run({"schema_version": 1, "rows": [score("stable-diffusion-tiny", 0.9571, missing=missing)]}))
+    folder = run({"schema_version": 1, "rows": [score("stable-diffusion-tiny", 0.9571, missing={"image": 0.95})]})
+    (folder / "config.yaml").unlink()
+    page = page_of(folder)
     (lead,) = [text for _, text in page.all("p", **{"class": "lead"})]
     assert lead == "With 95% of images missing at random, stable-diffusion-tiny has accuracy 95.7% (94.6% to 96.9%)."
     assert [text for _, text in page.all("h2")] == ["Methods, nothing missing at test", "All rows"]
 
 
+def test_run_that_tested_nothing_whole_says_what_was_missing(run):
+    rows = [score(m, 0.8, missing={"image": 0.95}, test={"image": q}) for m in ("zero-fill", "hot-deck") for q in (0.5, 0.9)]
+    page = page_of(run({"schema_version": 1, "rows": rows}))
+    assert page.all("h2")[0][1] == "Methods, 50% of images missing at test"
+    assert "With 95% of images missing at random and 50% of images at test" in lead_of(page)
+
+
 def test_no_rows_and_no_numbers_are_pages_too(run):
     empty = page_of(run({"schema_version": 1, "rows": []}))
     assert [text for _, text in empty.all("p", **{"class": "lead"})] == ["These results have no row that can be shown."]
-    page = page_of(run({"schema_version": 1, "rows": [{"method": "zero-fill", "mean": float("nan")}]}))
+    row = {"dataset": "d", "method": "zero-fill", "metric": "accuracy", "mean": float("nan")}
+    page = page_of(run({"schema_version": 1, "rows": [row]}))
     assert [text for attrs, text in page.all("td", **{"class": "number"})][:3] == ["–", "–", "–"]
 
 
+def test_recommendation_leads_with_its_evidence_linked_to_where_it_stands(run):
+    page = page_of(run(FULL))
+    (lead,) = [text for _, text in page.all("p", **{"class": "lead"})]
+    assert lead.startswith("Fill with gti-mm, 20 images a class")
+    anchors = {text: attrs["href"] for attrs, text in page.all("a")}
+    assert anchors["gti-mm scores 81.9% (80.8% to 83.1%)."] == "#row-13"
+    assert anchors["The knee is at 20 a class."] == "#sweep-0"
+    assert "It is a made-up sentence." not in anchors
+    assert "It is a made-up sentence." in page.texts
+    (row,) = [text for attrs, text in page.all("tr", id="row-13")]
+    assert FULL["rows"][13]["method"] in row
+
+
+def test_evidence_that_points_nowhere_is_text(run):
+    value = changed()
+    value["recommendation"]["evidence"] = [
+        {"sentence": "Nowhere.", "refers_to": f"{part}"} for part in ("rows.999", "rows", "x.1")
+    ]
+    page = page_of(run(value))
+    assert "Nowhere." not in [text for _, text in page.all("a")]
+
+
 def test_lead_names_the_best_method_of_each_setting_and_no_reference(run):
-    (lead,) = [text for _, text in page_of(run(changed(verdict=None))).all("p", **{"class": "lead"})]
+    value = changed()
+    del value["recommendation"]
+    lead = lead_of(page_of(run(value)))
     assert lead.startswith(
-        "With 95% of images missing at random, the highest accuracy is 91.0% (89.9% to 92.2%), of gti-mm with 100 per class."
+        "With 90% of images missing at random, the highest accuracy is 91.0% (89.9% to 92.2%), of gti-mm with 100 per class."
     )
     assert "multimodal" not in lead
 
 
-def test_failed_claim_is_as_plain_as_one_that_holds(run):
-    page = page_of(run(changed(verdict={"holds": False, "sentence": "Generation does not help."})))
+def test_failed_claim_and_no_difference_are_as_plain_as_success(run):
+    verdict = {"holds": False, "sentence": "Generation does not help."}
+    page = page_of(run(changed(recommendation=None, verdict=verdict)))
     assert [text for _, text in page.all("p", **{"class": "verdict"})] == ["The claim does not hold"]
+    none = {"sentence": "There is no difference that these data show.", "method": None}
+    page = page_of(run(changed(recommendation=none)))
+    assert [text for _, text in page.all("p", **{"class": "verdict"})] == ["No difference"]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "is not JSON"),
-        ("[]", "schema_version None"),
-        ('{"schema_version": 2, "rows": []}', "schema_version 2"),
-        ('{"schema_version": 1}', "rows: Field required"),
-        ('{"schema_version": 1, "rows": [{"method": "a", "mean": "much"}]}', "rows.0.mean"),
-    ],
-)
-def test_wrong_results_are_an_error_that_names_the_place(tmp_path, text, message):
-    (tmp_path / "results.json").write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=message):
-        write_report(tmp_path)
+def test_command_configuration_environment_and_licences_are_shown(run):
+    page = page_of(run(FULL))
+    codes = [text for _, text in page.all("code")]
+    assert codes[0] == "gtimm compare config.yaml -o 'runs/made up'"
+    assert codes[1] == "data: digits\nmissing: {image: 0.95}\nmethods: [zero-fill, gti-mm]"
+    terms = [text for _, text in page.all("dt")]
+    assert {"python", "torch", "imagebind-tiny"} <= set(terms)
+
+
+def test_without_a_run_folder_the_page_leaves_out_what_needs_files():
+    sections = make_sections(parse_results(copy.deepcopy(FULL)), None)
+    assert not {"gallery", "rejected"} & {section.id for section in sections}
+
+
+def test_files_are_written_whole_beside_the_page_and_again_the_same(run):
+    value = {key: FULL[key] for key in ("schema_version", "rows", "comparisons", "matrices")}
+    value["rows"] = value["rows"][:25]
+    folder = run(value)
+    page = write_report(folder)
+    files = {p: p.read_bytes() for part in ("figures", "tables") for p in sorted((folder / part).iterdir())}
+    names = {p.name for p in files}
+    assert {"methods-digits-random-image90.svg", "methods-digits-random-image90.pdf", "matrix-matched-digits.pdf"} <= names
+    assert {f"{name}{end}" for name in ("rows", "comparisons", "matrix-fixed-digits") for end in (".csv", ".md", ".tex")} <= names
+    assert all(content.startswith(b"%PDF") for path, content in files.items() if path.suffix == ".pdf")
+    for path in files:
+        if path.suffix == ".svg":
+            ElementTree.parse(path)
+    before = page.read_bytes()
+    assert write_report(folder).read_bytes() == before
+    assert {p: p.read_bytes() for p in files} == files
+
+
+def test_page_can_be_written_elsewhere(run, tmp_path):
+    folder = run({"schema_version": 1, "rows": FULL["rows"][:4], "gallery": FULL["gallery"][:1]})
+    page = write_report(folder, tmp_path / "elsewhere")
+    assert page == tmp_path / "elsewhere" / "report.html"
+    assert not (folder / "report.html").exists()
+    assert page_of(folder).all("img")
 
 
 def test_folder_without_results_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"results\.json"):
         write_report(tmp_path)
-
-
-def test_same_folder_gives_the_same_bytes(run):
-    folder = run(RESULTS)
-    first = write_report(folder).read_bytes()
-    assert write_report(folder).read_bytes() == first
-
-
-def test_reference_without_gap_stands_in_every_setting_once():
-    value = changed(
-        rows=[
-            *rows(),
-            score("multimodal", 0.5, mechanism="stratified"),
-            score("zero-fill", 0.6, missing={"image": 0.9}, mechanism="stratified"),
-        ]
-    )
-    results = parse_results(value)
-    means = {s: [r.mean for r in results.trained(s) if r.method == "multimodal"] for s in results.settings("digits")}
-    assert [(s.mechanism, m) for s, m in means.items()] == [("random", [0.982]), ("random", [0.982]), ("stratified", [0.5])]
-
-
-def test_summary_figure_is_written_whole_and_the_same_again(tmp_path):
-    png, svg = summary_figure(RESULTS, tmp_path / "out" / "summary.png")
-    assert (png.name, svg.name) == ("summary.png", "summary.svg")
-    first = png.read_bytes(), svg.read_bytes()
-    assert Image.open(png).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    summary_figure(RESULTS, tmp_path / "out" / "summary")
-    assert (png.read_bytes(), svg.read_bytes()) == first
-    with pytest.raises(DataError, match="missing at random"):
-        summary_figure({"schema_version": 1, "rows": [score("multimodal", 0.9)]}, tmp_path / "none")
 
 
 def test_importing_the_report_is_light():
@@ -381,72 +316,9 @@ def test_importing_the_report_is_light():
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("values", [[0.5], [0.0, 1.0], [0.911, 0.9115], [-0.03, 0.012], []])
-def test_axis_holds_its_values_between_two_ticks_or_more(values):
-    low, high = bounds(values, within=(-1.0, 1.0))
-    assert all(low <= value <= high for value in values)
-    assert 2 <= len(nice_ticks((low, high))) <= 8
+def test_the_toy_results_are_as_the_schema_has_them():
+    from gtimm.experiments.schema import Results
 
-
-@pytest.mark.parametrize("ground", [("#fdfdfb", 0), ("#14171a", 1)])
-@pytest.mark.parametrize("role", ["ink", "muted", "generation", "hot-deck", "robust", "other"])
-def test_colours_can_be_read_in_both_themes(role, ground):
-    def luminance(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    for behind in (ground[0], COLOURS["band"][ground[1]]):
-        dark, light = sorted((luminance(COLOURS[role][ground[1]]), luminance(behind)))
-        assert (light + 0.05) / (dark + 0.05) >= 4.5
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--no-first-run"])
-        yield browser
-        browser.close()
-
-
-def test_in_a_browser_the_table_sorts_the_theme_turns_and_nothing_complains(run, browser):
-    folder = run(RESULTS)
-    address = Path(write_report(folder)).as_uri()
-    for width in (390, 1440):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark", offline=True)
-        page = context.new_page()
-        complaints, requests = [], []
-        page.on("console", lambda message, to=complaints: to.append(message.text))
-        page.on("pageerror", lambda error, to=complaints: to.append(str(error)))
-        page.on("request", lambda request, to=requests: to.append(request.url))
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        column = (
-            "[...document.querySelectorAll('#rows tbody tr')].filter(r => !r.hidden).map(r => Number(r.cells[2].dataset.value))"
-        )
-        given = page.evaluate(column)
-        head = page.get_by_role("columnheader", name="Mean")
-        head.get_by_role("button").focus()
-        for state, expected in (("ascending", sorted(given)), ("descending", sorted(given, reverse=True)), ("none", given)):
-            page.keyboard.press("Enter")
-            assert head.get_attribute("aria-sort") == state
-            assert page.evaluate(column) == expected
-        page.get_by_label("Filter rows").fill("hot-deck 95%")
-        assert page.locator("#count").inner_text() == f"2 of {len(given)} rows"
-        ground = "getComputedStyle(document.body).backgroundColor"
-        assert page.evaluate(ground) == "rgb(20, 23, 26)"
-        page.locator("#theme").click()
-        assert page.locator("#theme").inner_text() == "Theme: light"
-        assert page.evaluate(ground) == "rgb(253, 253, 251)"
-        tile = page.locator(".made figure").first
-        tile.focus()
-        assert tile.locator("figcaption").is_visible()
-        page.keyboard.press("ArrowRight")
-        assert page.evaluate("document.activeElement.innerText") == "“A photo of zero”, seed 124"
-        assert complaints == []
-        assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-        context.close()
+    value = {key: part for key, part in FULL.items() if key != "parameters_of_a_later_version"}
+    assert {name for name in Results.model_fields if name not in value} == {"verdict", "tests"}
+    assert np.isfinite([row["mean"] for row in Results.model_validate(value).model_dump()["rows"]]).all()

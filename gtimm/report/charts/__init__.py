@@ -1,0 +1,1 @@
+"""Kinds of chart as scenes. No results here, only marks and labels; values are fractions."""

@@ -1,0 +1,1 @@
+"""The parts of the page, each made from the results alone, or absent where they have nothing for it."""
