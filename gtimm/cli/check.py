@@ -46,7 +46,10 @@ def check(
 )
 def data(
     what: Annotated[
-        str, typer.Argument(help="A data set's name, a configuration (.yaml), or a table (.csv, .tsv, .parquet, .jsonl).")
+        str,
+        typer.Argument(
+            help="A data set's name, a configuration (.yaml), a table (.csv, .tsv, .parquet, .jsonl), or class folders."
+        ),
     ],
     root: Annotated[
         Path | None, typer.Option(help="The data set's folder; of a table, the folder that paths are relative to.")
@@ -59,7 +62,7 @@ def data(
         typer.Option(
             "--modality",
             "-m",
-            help="Of a table: a modality and its column, or NAME:KIND=COLUMN; default: columns named image, text, ...",
+            help="Of a table or folder: a modality and its column, or NAME:KIND=COLUMN; default: columns named image, text, ...",
             metavar="NAME=COLUMN",
         ),
     ] = None,

@@ -6,17 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from gtimm.core.dataset import Column, DatasetLoader, MultimodalDataset, Splits
+from gtimm.cli.sources import TABLES, columns_of, is_folder, named_columns, pair
+from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import ConfigError, DataError, GtimmError
-from gtimm.core.plugin import KINDS, Kind
 from gtimm.core.summary import SplitsSummary, Summary, compare_published
 
 if TYPE_CHECKING:
     from gtimm.report.data_page import Table
 
-TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
 NAMED = 20  # lines of a long list that a terminal shows
 
 
@@ -59,7 +58,7 @@ def load(
     decode: bool = False,
     duplicates: bool = True,
 ) -> Check:
-    """Load a named data set, a configuration's or a table, and count.
+    """Load a named data set, a configuration's, a table or class folders, and count.
 
     Raises:
         ConfigError: options that do not go with what is checked.
@@ -70,6 +69,13 @@ def load(
         if options:
             raise ConfigError("--option is for data sets with a name; a table takes --root, --modality and --label.")
         return Check(Path(what).name, _table(Path(what).expanduser(), root, modalities, label).summary(decode=decode))
+    if is_folder(what):
+        if options or root is not None or label is not None:
+            raise ConfigError(
+                "Class folders take --modality alone: their classes are the folders' names, their root is the folder."
+            )
+        folder = Path(what).expanduser()
+        return Check(folder.name, MultimodalDataset.from_folder(folder, named_columns(modalities) or None).summary(decode=decode))
     if modalities or label is not None:
         raise ConfigError("--modality and --label are for tables; a configuration and a named data set know theirs.")
     if suffix in (".yaml", ".yml"):
@@ -77,7 +83,7 @@ def load(
             raise ConfigError("--root and --option are for names and tables; a configuration holds its own.")
         splits, loader = _configured(Path(what).expanduser())
     else:
-        given = dict(_pair(text, "--option") for text in options) | ({"root": str(root)} if root is not None else {})
+        given = dict(pair(text, "--option") for text in options) | ({"root": str(root)} if root is not None else {})
         loader = _loader({"name": what, **given})
         splits = _loaded(loader)
     summary = splits.summary(decode=decode, duplicates=duplicates)
@@ -163,27 +169,6 @@ def _table(path: Path, root: Path | None, modalities: Sequence[str], label: str 
     return MultimodalDataset.from_frame(frame, columns, used, root=root or path.parent, name=path.stem)
 
 
-def columns_of(known: Sequence[str], modalities: Sequence[str], path: Path) -> dict[str, str | Column]:
-    """Return modality to column as the options `-m` say it, by default the columns that are named after kinds."""
-    columns = named_columns(modalities) or {name: name for name in known if name in KINDS}
-    if not columns:
-        raise ConfigError(
-            f"Which columns of {path} are modalities? Say it: -m image=COLUMN. Columns: {', '.join(map(str, known))}."
-        )
-    return columns
-
-
-def named_columns(modalities: Sequence[str]) -> dict[str, str | Column]:
-    """Return modality to column, or to column and kind, of options `NAME=COLUMN` and `NAME:KIND=COLUMN`."""
-    columns: dict[str, str | Column] = {}
-    for name, column in (_pair(text, "--modality") for text in modalities):
-        modality, _, kind = name.partition(":")
-        if kind and kind not in get_args(Kind):
-            raise ConfigError(f"--modality {name}={column}: {kind!r} is no kind. Kinds: {', '.join(KINDS)}.")
-        columns[modality] = Column(column, kind) if kind else column  # type: ignore[arg-type]
-    return columns
-
-
 def _configured(path: Path) -> tuple[Splits, DatasetLoader | None]:
     from gtimm.core.config import RunConfig, read_yaml
 
@@ -220,13 +205,6 @@ def _loaded(loader: DatasetLoader) -> Splits:
 
 def _from(cls: type[DatasetLoader]) -> str:
     return f" The files come from {cls.source}." if cls.source else ""
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise ConfigError(f"{option} takes NAME=VALUE; found {text!r}.")
-    return name, value
 
 
 def _patterns(parts: Mapping[str, Summary]) -> list[list[str]]:

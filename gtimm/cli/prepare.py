@@ -88,10 +88,9 @@ def prepare_films(
 
 def _source(what: str, root: Path | None, modalities: Sequence[str]) -> FilmLoader | Source:
     """Return what there is to prepare: a data set of films, or tables."""
-    from gtimm.cli.data_check import TABLES, columns_of, named_columns
+    from gtimm.cli.sources import TABLES, columns_of, is_folder, named_columns
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.errors import ConfigError
-    from gtimm.core.registry import registry
     from gtimm.core.table_files import read_table
     from gtimm.core.tables import folder_frame
 
@@ -100,7 +99,7 @@ def _source(what: str, root: Path | None, modalities: Sequence[str]) -> FilmLoad
         frame = read_table(path)
         columns = columns_of(frame.columns.tolist(), modalities, path)
         return Source({path.stem: frame}, columns, root or path.parent, path.suffix.lower())
-    if path.is_dir() and what not in registry("datasets"):
+    if is_folder(what):
         frame, folders = folder_frame(path.absolute(), named_columns(modalities) or None)
         return Source({"table": frame}, folders, path.absolute())
     if modalities:

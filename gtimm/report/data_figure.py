@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CLASSES = 40  # lines of the second panel; of more classes those that lack most
 _PATTERNS = 16
 _LETTERS = 28  # of a label
+_TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10.5, "fontweight": "bold"}
 _STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -60,11 +61,14 @@ def data_figure(parts: Mapping[str, Summary], path: str | PathLike[str]) -> Path
         figure = Figure(figsize=(sum(widths) + 2.4, 1.6 + 0.26 * tall), facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, width_ratios=widths)
-        _draw_patterns(left, parts, patterns)
-        several = any(one.without_class is not None for one in parts.values())
-        _draw_classes(
-            right, classes, columns, shares, "Share missing, by each class of a row" if several else "Share missing, by class"
-        )
+        _draw_patterns(left, parts, patterns, tall / len(parts))
+        _draw_classes(right, classes, columns, shares)
+        if any(one.without_class is not None for one in parts.values()):
+            right.set_title("Share missing, by each class of a row", **_TITLE)
+        if len(classes) - 1 < (every := len({label for one in parts.values() for label in one.classes})):
+            right.set_xlabel(
+                f"{len(classes) - 1} of {every:,} classes, those that lack most", fontsize=8, color=COLOURS["muted"][0]
+            )
         with whole_file(out) as temporary:
             form = out.suffix[1:].lower()
             figure.savefig(temporary, format=form, dpi=160, metadata={"Date" if form == "svg" else "Software": None})
@@ -99,7 +103,8 @@ def _by_class(parts: Mapping[str, Summary]) -> tuple[list[str], list[str], NDArr
     return ["all rows", *(names[line - 1] for line in kept)], titles, shares[lines]
 
 
-def _draw_patterns(panel: Axes, parts: Mapping[str, Summary], patterns: list[str]) -> None:
+def _draw_patterns(panel: Axes, parts: Mapping[str, Summary], patterns: list[str], lines: float) -> None:
+    """Draw bars; `lines` is the panel's height in groups of bars of the usual thickness."""
     roles = ("generation", "hot-deck", "robust")
     height = 0.8 / len(parts)
     for index, (name, one) in enumerate(parts.items()):
@@ -110,17 +115,19 @@ def _draw_patterns(panel: Axes, parts: Mapping[str, Summary], patterns: list[str
             text = f" {one.patterns.get(pattern, 0):,} ({share:.1%})"
             panel.text(share, place, text, va="center", fontsize=8, color=COLOURS["muted"][0])
     panel.set_yticks(range(len(patterns)), [_short(pattern) for pattern in patterns])
-    panel.set_ylim(len(patterns) - 0.4, -0.6)
+    panel.set_ylim(max(len(patterns), lines) - 0.4, -0.6)
     panel.set_xlim(0, 1.35)
     panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
     panel.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
-    panel.set_title("What rows have", loc="left", fontsize=10.5, fontweight="bold")
+    panel.xaxis.tick_top()
+    panel.set_title("What rows have", **_TITLE)
     panel.tick_params(length=0, colors=COLOURS["muted"][0])
     panel.spines[:].set_visible(False)
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(parts), frameon=False, fontsize=8)
+    below = (len(patterns) + 0.1) / (max(len(patterns), lines) + 0.2)
+    panel.legend(loc="upper left", bbox_to_anchor=(0, 1 - below), ncols=len(parts), frameon=False, fontsize=8)
 
 
-def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: NDArray[np.float64], title: str) -> None:
+def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: NDArray[np.float64]) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     plain = LinearSegmentedColormap.from_list("missing", ["#ffffff", COLOURS["hot-deck"][0]])
@@ -133,7 +140,7 @@ def _draw_classes(panel: Axes, classes: list[str], columns: list[str], shares: N
     panel.set_xticks(range(len(columns)), columns, fontsize=8)
     panel.xaxis.tick_top()
     panel.set_yticks(range(len(classes)), [_short(label) for label in classes])
-    panel.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
+    panel.set_title("Share missing, by class", **_TITLE)
     panel.tick_params(length=0, colors=COLOURS["muted"][0])
     panel.spines[:].set_visible(False)
 

@@ -72,6 +72,17 @@ def test_a_table_is_counted_by_the_columns_given(corpus: Path) -> None:
         assert says in str(done.exception)
 
 
+def test_class_folders_are_counted(tmp_path: Path) -> None:
+    for place in ("photos/cat/1.png", "photos/cat/2.png", "photos/dog/1.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / place)
+    done = call(str(tmp_path), "-m", "image=photos")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"cat\W+2\W", done.output)
+    with pytest.raises(ConfigError, match="Class folders take --modality alone"):
+        raise call(str(tmp_path), "-m", "image=photos", "--label", "kind").exception  # type: ignore[misc]
+
+
 def test_files_that_do_not_decode_are_listed_and_end_with_2(corpus: Path) -> None:
     (corpus / "7.png").write_bytes(b"junk")
     assert call(str(corpus / "run.yaml")).exit_code == 0
