@@ -57,6 +57,10 @@ def reproduce(
     f1: Annotated[
         str | None, typer.Option(rich_help_panel=OPEN, help="Average of F1 over classes: macro (default), weighted or micro.")
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=OPEN, help="Food101 is right among the first 3 guesses (default), or by the first: 1."),
+    ] = None,
     dropout: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +99,7 @@ def reproduce(
     chosen: dict[str, Any] = {
         name: value
         for name, value in {
-            "seeds": seeds, "per_class": per_class, "zero": zero, "select": select, "mechanism": mechanism, "f1": f1,
+            "seeds": seeds, "per_class": per_class, "zero": zero, "select": select, "mechanism": mechanism, "f1": f1, "top": top,
             "dropout": dropout, "prior": prior,
         }.items()
         if value is not None

@@ -29,6 +29,7 @@ class Choices(BaseModel):
         select: epoch that is kept, the best on validation or the last.
         mechanism: how values go missing in training.
         f1: average of F1 over the classes, for CrisisMMD.
+        top: of Food101, whether the class must be the first guess or among the first 3.
         dropout: rate of GTI-MM Dropout; `match` is the missing ratio at test, as for MM-Dropout.
         prior: how often each class is seen by zero-shot models: as in training, or all alike.
         per_class: items a class.
@@ -48,6 +49,7 @@ class Choices(BaseModel):
     select: Literal["best", "last"] = "best"
     mechanism: Literal["random", "stratified"] = "random"
     f1: Literal["macro", "weighted", "micro"] = "macro"
+    top: Literal[1, 3] = 3
     dropout: Literal["match"] | float = "match"
     prior: Literal["training", "uniform"] = "training"
     per_class: int = Field(default=100, ge=1)

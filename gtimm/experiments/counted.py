@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from gtimm.core.dataset import Splits
+from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.training import TrainOptions
 from gtimm.experiments.bench import Bench, Place
 
@@ -29,8 +32,18 @@ def option_places(b: Bench) -> list[Place]:
 
 
 def options(b: Bench) -> dict[str, Any]:
-    """Return all options of training, those of `TrainOptions` where preset and choices say nothing."""
-    found = TrainOptions(**{**b.preset.train, **b.choices.train}).model_dump()
+    """Return all options of training, those of `TrainOptions` where preset and choices say nothing.
+
+    Raises:
+        ConfigError: an option that there is not, or a value that it cannot have.
+    """
+    try:
+        found = TrainOptions(**{**b.preset.train, **b.choices.train}).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        known = did_you_mean(name, TrainOptions.model_fields) if first["type"] == "extra_forbidden" else ""
+        raise ConfigError(f"Training option {name!r}: {first['msg']} (found {first['input']!r}).{known}") from error
     return {**found, "epochs": found["epochs"] or 15}
 
 

@@ -73,7 +73,7 @@ class Preset:
         shown: classes of the gallery; empty for all.
         named: its classes, where they are known without its files.
         sentences: stand-ins for those of a language model (Table 4), with `{}` for the class.
-        metric: of scores; `f1` stands for the average that `Choices.f1` says.
+        metric: of scores; `f1` and `top` are as the choices of these names say.
         path_only: by exhibit, why its numbers mean nothing on this data although they can be computed.
     """
 
@@ -131,6 +131,8 @@ class Preset:
 
     def scored_by(self, choices: Choices) -> str:
         """Return the name of the metric."""
+        if self.metric == "top":
+            return "accuracy" if choices.top == 1 else f"top{choices.top}_accuracy"
         return f"{choices.f1}_f1" if self.metric == "f1" else self.metric
 
 
@@ -218,7 +220,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             _moments("mit10", "MiT10", 10),
             _moments("mit51", "MiT51", 51),
             _texts("crisismmd", "CrisisMMD", 6, "the folder that holds crisismmd_datasplit_all/ and data_image/", "f1"),
-            _texts("food101", "Food101", 101, "the folder that holds images/ and texts/", "top3_accuracy"),
+            _texts("food101", "Food101", 101, "the folder that holds images/ and texts/", "top"),
         )
     }
 )

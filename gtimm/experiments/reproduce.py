@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gtimm.core.errors import GtimmError
+from gtimm.core.errors import PluginError
 from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
 from gtimm.experiments.bench import Bench, Plan
 from gtimm.experiments.choices import Choices, absolute, merged
+from gtimm.experiments.counted import options as training_options
 from gtimm.experiments.curves import distinct
 from gtimm.experiments.exhibits import descriptions, names, plan
 from gtimm.experiments.folder import CELLS, RunFolder, environment
@@ -63,7 +64,7 @@ class Reproduction:
         """Return the exhibits of a preset, planned; nothing is read, made or written.
 
         Args:
-            exhibits: names, or `all`; what `all` brings and cannot be made on this machine is left out, with the reason.
+            exhibits: names, or `all`; what `all` brings and needs packages that are not installed is left out, with the reason.
             name: of the preset.
             choices: what the paper leaves open.
             options: further attributes.
@@ -74,19 +75,29 @@ class Reproduction:
         """
         bench = Bench(preset(name), absolute(Choices.of(choices), Path.cwd()))
         made = cls(bench, [], **options)
+        made._check_strategies()
         for exhibit in names(exhibits, name):
             found = plan(exhibit, bench)
             try:
                 for target in found.targets():
                     if any(setting.budget for setting in found.settings(target)):
                         made._check(target)
-            except GtimmError as error:
+            except PluginError as error:
                 if exhibit in exhibits:
                     raise
                 made.left_out.append(f"{heading(exhibit)} is left out: {error}")
                 continue
             made.plans.append(found)
         return made
+
+    def _check_strategies(self) -> None:
+        """Raise for options that backbone, fusion, training or prompts do not have."""
+        options = self._options()
+        registry("backbones").create(options["backbone"])
+        registry("fusion").create(options.get("fusion", "late"))
+        training_options(self.bench)
+        if (told := descriptions(self.bench)) is not None:
+            registry("prompts").create(told)
 
     def _check(self, target: str) -> None:
         """Raise where a generator's packages or weights are not there, before anything is done."""
@@ -109,8 +120,8 @@ class Reproduction:
         """How many."""
         return self.bench.choices.seeds or self.bench.preset.seeds
 
-    def grid(self, data: Splits, target: str, folder: Path | None = None) -> Grid:
-        """Return the grid of a target."""
+    def _options(self) -> dict[str, Any]:
+        """Return what all Pipelines share."""
         p, c = self.bench.preset, self.bench.choices
         options: dict[str, Any] = {
             "backbone": merged(p.backbone, c.backbone),
@@ -122,8 +133,13 @@ class Reproduction:
             options["fusion"] = merged({"name": "late"}, c.fusion)
         if self.device is not None:
             options["device"] = self.device
+        return options
+
+    def grid(self, data: Splits, target: str, folder: Path | None = None) -> Grid:
+        """Return the grid of a target."""
+        c, options = self.bench.choices, self._options()
         zero = "zero" if c.zero == "embedding" else BLACK
-        generator = p.generator_of(target, c)
+        generator = self.bench.preset.generator_of(target, c)
         return Grid(
             data,
             target,

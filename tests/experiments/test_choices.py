@@ -83,6 +83,7 @@ def test_f1_is_macro_unless_said_and_food_is_scored_by_the_metric_of_table_10() 
     assert work("crisismmd").bench.metric == "macro_f1"
     assert work("crisismmd", f1="weighted").bench.metric == "weighted_f1"
     assert work("food101").bench.metric == "top3_accuracy"
+    assert work("food101", top=1).bench.metric == "accuracy"
     assert work("ucf101").bench.metric == "accuracy"
 
 
@@ -101,6 +102,7 @@ def test_budgets_end_at_the_chosen_number_of_items() -> None:
         ({"per_class": 0}, "per_class"),
         ({"generator": {"per_class": 5}}, "per_class is an option of its own"),
         ({"seeds": 0}, "seeds"),
+        ({"top": 2}, "top"),
     ],
 )
 def test_wrong_choices_are_named(choices: dict[str, Any], says: str) -> None:
