@@ -23,7 +23,7 @@ class Info:
 
     Attributes:
         kinds: kinds of modality that the strategy handles; `()` means any.
-        items: imputers only: what its pool holds.
+        items: imputers only: what its pool holds; `None` where that depends on the options.
         needs_label: imputers only: reads labels, so it is refused on evaluation data; `Imputer.needs_label` answers for its options.
         stores_training_data: imputers only: what `fit` returns holds rows of the training data; a saved model says so.
         depths: backbones: feature depths it can produce. Imputers and fusions: depths they can serve.
