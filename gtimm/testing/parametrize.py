@@ -80,8 +80,13 @@ def parametrize_with_checks(
         for check in checks:
             name = check.__name__
             marks = [pytest.mark.xfail(reason=reasons[name], strict=True)] if name in reasons else []
-            cases.append(pytest.param(strategy, _bound(check, kept), marks=marks, id=f"{type(strategy).__name__}-{name}"))
+            cases.append(pytest.param(strategy, _bound(check, kept), marks=marks, id=f"{_named(strategy)}-{name}"))
     return pytest.mark.parametrize(("strategy", "check"), cases)
+
+
+def _named(strategy: Plugin) -> str:
+    options = ", ".join(f"{name}={value!r}" for name, value in strategy.options().items())
+    return type(strategy).__name__ + (f"({options})" if options else "")
 
 
 class _Once:

@@ -31,6 +31,8 @@ def test_there_is_one_test_for_each_check_and_its_name_says_which() -> None:
     assert len(found) == sum(map(len, (IMPUTER_CHECKS, BACKBONE_CHECKS, FUSION_CHECKS, PROMPT_CHECKS)))
     assert found[3].id == f"MeanFill-{IMPUTER_CHECKS[3].__name__}"
     assert found[3].values[1].__doc__ == IMPUTER_CHECKS[3].__doc__
+    several = params(parametrize_with_checks([ToyBackbone(), ToyBackbone(scale=2.0)]))
+    assert several[-1].id == f"ToyBackbone(scale=2.0)-{BACKBONE_CHECKS[-1].__name__}"
 
 
 class Blind(ToyBackbone):
