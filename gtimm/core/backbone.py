@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from gtimm.core.errors import IncompatibleError
+from gtimm.core.errors import GtimmError, IncompatibleError
 from gtimm.core.plugin import Depth, Plugin
 
 if TYPE_CHECKING:
@@ -97,6 +97,14 @@ class Backbone(Plugin, ABC):
                     parts.append(encoder.encode(kind, batch.to(device), "pooled").float().cpu())
             result[kind] = torch.cat(parts).clone() if parts else torch.zeros(0, self.size(kind))
         return result
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return what the fingerprint does not find."""
+        try:
+            self.fingerprint()
+        except GtimmError as error:
+            return (str(error),)
+        return ()
 
     def check_kind(self, kind: str) -> None:
         """Raise `IncompatibleError` if this backbone cannot embed the kind."""

@@ -42,6 +42,10 @@ class IncompatibleError(GtimmError, ValueError):
     """Two strategies that cannot work together, or a modality that a backbone cannot embed."""
 
 
+class LicenceError(GtimmError, ValueError):
+    """A strategy whose licence does not allow the use that was asked for."""
+
+
 class PluginError(GtimmError, RuntimeError):
     """A plug-in could not be loaded, or broke its contract; the cause is attached."""
 

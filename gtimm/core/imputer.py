@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gtimm.core.bank.gate import Gate
+from gtimm.core.errors import GtimmError
 from gtimm.core.plugin import Depth, Plugin
 from gtimm.core.pool import Pool
 
@@ -129,6 +130,18 @@ class Generator(Imputer, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a string that changes with the weights and with every setting that changes an item; from files alone."""
+
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the encoders that the gate judges by."""
+        return () if self.gate is None else self.gate.inside()
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return what the fingerprint does not find."""
+        try:
+            self.fingerprint()
+        except GtimmError as error:
+            return (str(error),)
+        return ()
 
     @abstractmethod
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -25,8 +25,10 @@ from gtimm.core.checks import (
 )
 from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
+from gtimm.core.licences import check_commercial
 from gtimm.core.missing import Missing
 from gtimm.core.options import EmbedOptions
+from gtimm.core.record import Facts, Record
 from gtimm.core.registry import registry
 from gtimm.core.training.search import need_validation
 from gtimm.core.workspace import open_workspace
@@ -73,9 +75,11 @@ class Pipeline:
         draws: candidates of each hole to average predictions over; their spread is the uncertainty that `predict_frame` gives.
         calibrate: fit a temperature on `val`, by which logits are divided. `val` should have holes like the rows to come.
         generate: `True`, `False`, or `"ask"`: long generation (above an hour) is never started in silence.
+        commercial: refuse strategies whose code or weights are not licensed for commercial use, or whose licence nobody states.
 
     Raises:
         ConfigError: an unknown strategy or option.
+        LicenceError: `commercial`, and a licence that does not allow it.
         LabelLeakError: `eval_imputer` needs labels.
         IncompatibleError: strategies that cannot work together.
 
@@ -105,6 +109,7 @@ class Pipeline:
         draws: int = 1,
         calibrate: bool = False,
         generate: bool | Literal["ask"] = "ask",
+        commercial: bool = False,
     ) -> None:
         if rows not in ("all", "complete"):
             raise ConfigError(f"rows= must be 'all' or 'complete'; found {rows!r}.")
@@ -112,9 +117,10 @@ class Pipeline:
             raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise ConfigError(f"draws= is a number of candidates, at least 1; found {draws!r}.")
-        if not isinstance(calibrate, bool):
-            raise ConfigError(f"calibrate= must be True or False; found {calibrate!r}.")
-        self.draws, self.calibrate = draws, calibrate
+        for name, value in (("calibrate", calibrate), ("commercial", commercial)):
+            if not isinstance(value, bool):
+                raise ConfigError(f"{name}= must be True or False; found {value!r}.")
+        self.draws, self.calibrate, self.commercial = draws, calibrate, commercial
         self.seed, self.store, self.device, self.generate = int(seed), store, device, generate
         if isinstance(modalities, str):
             raise ConfigError(f"modalities= is a list of names; found {modalities!r}. Write [{modalities}].")
@@ -140,12 +146,15 @@ class Pipeline:
         self.chosen: dict[str, float] = {}
         self.unfilled: dict[str, int] = {}
         self.taken: set[Path] = set()
+        self.record = Record()
         self.multilabel = False
         self.temperature = 1.0
         self.prior: NDArray[np.float32] = np.zeros(0, np.float32)
         self._head: Head | None = None
         self._states: dict[str, State] = {}
         check_strategies(self)
+        if commercial:
+            check_commercial(self)
         self.train_options  # noqa: B018 - validates
 
     @classmethod
@@ -224,6 +233,7 @@ class Pipeline:
         if val is not None:
             judged = filler.split(val, judges, self._states, "eval")
         self.unfilled, self.taken = filler.unfilled, filler.taken
+        self.record = Record.of(self, data, val)
         self._count(before)
         options = self.train_options
         if options.epochs is None:
@@ -242,7 +252,7 @@ class Pipeline:
         data = train.with_missing(missing, self.seed) if missing is not None else train
         if self.unseen:
             data = data.with_missing(Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True), self.seed)
-        self._head = None  # of other classes and modalities, should this fail half-way
+        self._head, self.record = None, Record()  # of other data, should this fail half-way
         self.classes, self.columns, self.multilabel = data.classes, data.columns, data.multilabel
         modalities = chosen(self, data)
         self.kinds = {m: data.kind(m) for m in modalities}
@@ -293,7 +303,9 @@ class Pipeline:
             raise DataError("evaluate needs labels; use predict for data without.")
         sealed = data.with_missing(missing, self.seed) if missing is not None else data
         probabilities, labels = self.predict_proba(sealed), cast("Labels", sealed.labels)
-        return {**scores(probabilities, labels), "ece": ece(probabilities, labels)}
+        found = {**scores(probabilities, labels), "ece": ece(probabilities, labels)}
+        self.record = self.record.with_scores(replace(Facts.of(sealed, self.kinds), scores=found))
+        return found
 
     def predict_proba(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[np.float32]:
         """Return (rows, classes) probabilities in the order of `classes`; of multi-label data each class has its own.
@@ -350,10 +362,19 @@ class Pipeline:
         return result
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Save weights (safetensors) and configuration (JSON) to a folder; prediction needs no training data."""
+        """Save weights (safetensors), configuration (JSON) and model card (Markdown) to a folder; prediction needs no training data."""
         from gtimm.core.saving import save_pipeline
 
         save_pipeline(self, folder)
+
+    def model_card(self) -> str:
+        """Return what the model is, as Markdown: data, missingness, synthetic share, scores, licences. `save` writes it too.
+
+        Scores are those of the calls of `evaluate`, so evaluate before you save.
+        """
+        from gtimm.core.model_card import model_card
+
+        return model_card(self)
 
     @classmethod
     def load(cls, folder: str | PathLike[str], **options: Any) -> Pipeline:
@@ -378,6 +399,7 @@ class Pipeline:
             "balance": None if self.balance is None else registry("balance").spec(self.balance),
             "draws": None if self.draws == 1 else self.draws,
             "calibrate": self.calibrate or None,
+            "commercial": self.commercial or None,
             "train": self.train_options.model_dump(mode="json", exclude_defaults=True) or None,
             "embed": {n: value for n, value in asdict(self.embed_options).items() if value != defaults[n]} or None,
         }

@@ -23,7 +23,7 @@ class Info:
 
     Attributes:
         kinds: kinds of modality that the strategy handles; `()` means any.
-        items: imputers only: what its pool holds.
+        items: imputers only: what its pool holds; `None` where that depends on the options.
         needs_label: imputers only: reads labels, so it is refused on evaluation data; `Imputer.needs_label` answers for its options.
         stores_training_data: imputers only: what `fit` returns holds rows of the training data, and a saved model says so;
             `Imputer.holds_training_data` answers for its options.
@@ -32,7 +32,9 @@ class Info:
         stackable: fusions only: the head is pure, so many runs can train as one.
         accepts_absent: fusions only: works with modalities that nothing fills.
         licence: SPDX identifier of the code.
-        weights_licence: licence of the weights that the strategy loads, `""` where it loads none or the user brings them.
+        weights_licence: licence of the weights that the strategy loads by default (a data set's: of its rows), `""` where it loads none;
+            several are joined by `AND`. `Plugin.weights_licence` answers for its options. See `gtimm.core.licences`.
+        commercial: whether commercial use is allowed by a licence that `gtimm.core.licences` does not know.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -45,6 +47,7 @@ class Info:
     accepts_absent: bool = False
     licence: str = "Apache-2.0"
     weights_licence: str = ""
+    commercial: bool | None = None
 
 
 class Plugin(BaseModel):
@@ -69,6 +72,18 @@ class Plugin(BaseModel):
     def options(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, as plain JSON types."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    def weights_licence(self) -> str:
+        """Return the licence of the weights that are loaded with these options: `""` where none are, `"unknown"` where nobody says."""
+        return self.info.weights_licence
+
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the strategies that these options name, such as a fusion's base or a generator's prompts; by default none."""
+        return ()
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return what this strategy needs and this machine lacks, each with its mend; empty where it can run. Loads no model."""
+        return ()
 
 
 def _explain(plugin: type[Plugin], error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Saved pipelines: a folder with `pipeline.json` and `weights.safetensors`."""
+"""Saved pipelines: a folder with `pipeline.json`, `weights.safetensors` and `MODEL_CARD.md`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FORMAT = 1
-FILES = ("pipeline.json", "weights.safetensors")
+FILES = ("pipeline.json", "weights.safetensors", "MODEL_CARD.md")
 KEYS = {"config", "seed", "classes", "kinds", "sizes", "columns", "history", "temperature", "prior"}
 
 
@@ -65,9 +65,12 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
                 "columns": pipeline.columns,
                 "history": pipeline.history,
                 "chosen": pipeline.chosen,
+                "record": pipeline.record.to_plain(),
                 **({"training_data": held} if held else {}),
             },
         )
+        if pipeline.record.train is not None:
+            (temporary / FILES[2]).write_text(pipeline.model_card(), encoding="utf-8")
         temporary.chmod(0o755)
         old = target.with_name(f".{target.name}-old-{temporary.name[-8:]}") if target.exists() else None
         if old is not None:
@@ -124,6 +127,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     from safetensors.torch import load_file
 
     from gtimm.core.pipeline import Pipeline
+    from gtimm.core.record import Record
     from gtimm.core.seeding import torch_seeded
 
     source = Path(folder)
@@ -142,6 +146,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     pipeline.temperature, pipeline.prior = float(meta["temperature"]), np.array(meta["prior"], np.float32)
     pipeline.columns, pipeline.history = meta["columns"], meta["history"]
     pipeline.chosen = meta.get("chosen", {})
+    pipeline.record = Record.from_plain(meta.get("record", {}))
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         if part == "state":

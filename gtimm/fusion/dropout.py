@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.fusion import Fusion, Head
-from gtimm.core.plugin import Info
+from gtimm.core.plugin import Info, Plugin
 from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ class DropoutFusion(Fusion):
         if type(inner).hide is not Fusion.hide:
             raise ValueError("a base that drops modalities itself would never be asked; give one dropout with all the rates")
         return base
+
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the base."""
+        return (self._inner(),)
 
     def capabilities(self) -> Info:
         """Return the inner fusion's."""

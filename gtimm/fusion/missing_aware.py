@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.fusion import Finisher, Fusion, Head
-from gtimm.core.plugin import Info
+from gtimm.core.plugin import Info, Plugin
 from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class MissingAwareFusion(Fusion):
         if "pooled" not in inner.capabilities().depths:
             raise ValueError("a base takes embeddings, as late, score, gated and attention do")
         return base
+
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the base."""
+        return (self._inner(),)
 
     def capabilities(self) -> Info:
         """Return the inner fusion's, but for the depth."""

@@ -41,6 +41,11 @@ class BankFolder(Imputer):
     folder: str = Field(min_length=1)
     per_class: int | None = Field(default=None, ge=1)
 
+    def lacks(self) -> tuple[str, ...]:
+        """Return whether the folder is not there."""
+        there = Path(self.folder).expanduser().is_dir()
+        return () if there else (f"The folder {self.folder} does not exist. `gtimm bank import` makes one.",)
+
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return the files by class.
 

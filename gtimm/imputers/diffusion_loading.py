@@ -95,6 +95,29 @@ def hub_commit(model: str, latest: bool) -> str | None:
         ) from error
 
 
+def absent(model: str, revision: str | None) -> str | None:
+    """Return what of a pipeline is not on this machine and how to get it, `None` where it is there; nothing is loaded.
+
+    Args:
+        model: a local folder, or a hub id.
+        revision: commit of the hub id.
+    """
+    if Path(model).is_dir():
+        try:
+            check_folder(Path(model))
+        except WeightsError as error:
+            return str(error)
+        return None
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "model_index.json", revision=revision), str):
+        return None
+    return (
+        f"The pipeline {model!r} is not in {constants.HF_HUB_CACHE}. download=True fetches it from the Hugging Face hub (several GB; its "
+        "licence is on its page), or give model= a folder in diffusers format."
+    )
+
+
 def image_to_image(pipeline: Any) -> Any:
     """Return the pipeline that starts from images, with the same parts.
 

@@ -23,7 +23,7 @@ class ZeroFill(Imputer):
             beside a fusion of `last_block` features it is `"payload"`: there a zero vector stands for nothing.
     """
 
-    info: ClassVar[Info] = Info(items="feature", depths=("pooled", "last_block"))
+    info: ClassVar[Info] = Info(depths=("pooled", "last_block"))  # items: a vector or a payload, by level
 
     level: Literal["embedding", "payload"] = "embedding"
 

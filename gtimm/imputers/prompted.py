@@ -12,11 +12,12 @@ from pydantic import Field, field_validator
 from gtimm.core.errors import IncompatibleError
 from gtimm.core.files import folder_digest
 from gtimm.core.imputer import Generator, View
-from gtimm.core.plugin import Kind
+from gtimm.core.licences import UNKNOWN
+from gtimm.core.plugin import Kind, Plugin
 from gtimm.core.pool import Pool, Requests
 from gtimm.core.prompts import Guidance, GuidanceRange, Prompts, RowPrompts, plan_requests, plan_rows
 from gtimm.core.registry import registry
-from gtimm.imputers.diffusion_loading import hub_commit
+from gtimm.imputers.diffusion_loading import absent, hub_commit
 
 
 class Prompted(Generator):
@@ -47,6 +48,10 @@ class Prompted(Generator):
     def strategy(self) -> Prompts:
         """The prompt strategy."""
         return cast("Prompts", registry("prompts").create(self.prompts))
+
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the prompts, and the encoders that the gate judges by."""
+        return (self.strategy, *super().inside())
 
     def needs_label(self) -> bool:
         """Return whether the prompts go by class."""
@@ -92,6 +97,7 @@ class Diffusion(Prompted):
             batch. Without it only the text encoder leaves when the prompts are encoded.
         batch_size: items made together; part of the plan, since other sizes round differently.
         threads: CPU threads; part of the plan for the same reason.
+        licence: of the weights of another model than the default, such as `"Apache-2.0"`, or `"own"`; changes no item.
     """
 
     changing: ClassVar[frozenset[str]] = frozenset({"steps", "negative_prompt", "dtype", "batch_size", "threads"})
@@ -109,6 +115,17 @@ class Diffusion(Prompted):
     offload: bool = False
     batch_size: int = Field(default=16, ge=1)
     threads: int = Field(default=1, ge=1)
+    licence: str | None = None
+
+    def weights_licence(self) -> str:
+        """Return the licence of the default model's weights, of others what the option says."""
+        default = type(self).model_fields["model"].default
+        return self.licence or (self.info.weights_licence if self.model == default else UNKNOWN)
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return whether the pipeline's files are not here, and which command or option gets them."""
+        why = absent(self.model, self.revision or self.pinned.get(self.model))
+        return () if why is None else (why,)
 
     def fingerprint(self) -> str:
         """Return the weights' digest (a hub id's commit) and every setting that changes an item."""

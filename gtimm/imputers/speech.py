@@ -66,7 +66,7 @@ class Speech(Prompted):
         items="request",
         needs_label=True,
         depths=("pooled", "last_block"),
-        weights_licence="GPL-3.0-or-later (espeak-ng), Apache-2.0 (hibari)",
+        weights_licence="GPL-3.0-or-later (espeak-ng) AND Apache-2.0 (hibari)",
     )
 
     makes = "audio"
@@ -108,6 +108,11 @@ class Speech(Prompted):
             begin = group * len(order) // groups if request.label else stable_seed(self.seed, "voice", request.prompt)
             spoken.append(replace(request, seed=self._with_voice(request.seed, int(order[(rank + begin) % len(order)]))))
         return replace(pool, items=Requests(spoken))
+
+    def weights_licence(self) -> str:
+        """Return the licences of what says the words with these voices."""
+        known = {"espeak-ng": "GPL-3.0-or-later (espeak-ng)", HIBARI: "Apache-2.0 (hibari)"}
+        return " AND ".join(known[name] for name in known if name in {_speaker(voice) for voice in self.voices})
 
     def fingerprint(self) -> str:
         """Return the versions of what speaks and every setting that changes a sound.

@@ -67,7 +67,11 @@ class StableDiffusion(Diffusion):
     """
 
     info: ClassVar[Info] = Info(
-        kinds=("image",), items="request", needs_label=True, depths=("pooled", "last_block"), weights_licence="OpenRAIL++-M"
+        kinds=("image",),
+        items="request",
+        needs_label=True,
+        depths=("pooled", "last_block"),
+        weights_licence="CreativeML-OpenRAIL++-M",
     )
     makes = "image"
     changing = Diffusion.changing | {"size", "scheduler"}

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.files import write_json
+from gtimm.core.licences import UNKNOWN
 from gtimm.core.plugin import Info
 from gtimm.core.prompts import Prompts
 from gtimm.prompts.factors import check_values, fields_of, fill
@@ -33,6 +34,7 @@ class DescriptionPrompts(Prompts):
         max_new_tokens: the longest answer.
         templates: the prompt from a description, with the fields `{description}` and `{action}`.
         names: JSON or YAML file {class: words} where a class name does not say what is meant; others become words by themselves.
+        licence: of the model's weights, such as `"Apache-2.0"`, or `"own"`.
 
     Example:
         >>> strategy = DescriptionPrompts(given={"YoYo": ["A toy on a string."]})
@@ -52,6 +54,7 @@ class DescriptionPrompts(Prompts):
     max_new_tokens: int = Field(default=256, ge=1)
     templates: tuple[str, ...] = ("{description}",)
     names: str | None = None
+    licence: str | None = None
 
     @field_validator("question")
     @classmethod
@@ -99,6 +102,20 @@ class DescriptionPrompts(Prompts):
             {'given': {'yoga': ['Someone does yoga.']}}
         """
         return cls(given={label: tuple(write(label)) for label in classes}, **options)
+
+    def weights_licence(self) -> str:
+        """Return the licence of the language model, if one is asked."""
+        return "" if self.model is None else self.licence or UNKNOWN
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return whether the file or the model is not there."""
+        if self.file is not None and not Path(self.file).is_file():
+            return (f"The file {self.file} does not exist. Write {{class: [descriptions]}} into it.",)
+        if self.model is not None and not (Path(self.model) / "config.json").is_file():
+            return (
+                f"{self.model} is no folder of a transformers model. Bring a text-generation model with safetensors weights.",
+            )
+        return ()
 
     def prepare(self, classes: Sequence[str]) -> None:
         """Check that every class is described; ask the model about those that are not, and save its answers."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from gtimm.core.backbone import PromptEncoder
+from gtimm.core.errors import IncompatibleError
+from gtimm.core.plugin import KINDS
+from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, run_checks
+from gtimm.testing.samples import sample_payloads
 
 if TYPE_CHECKING:
     from gtimm.core.backbone import Backbone
@@ -22,27 +25,37 @@ if TYPE_CHECKING:
 CLOSE = 1e-4
 
 
-def check_backbone(backbone: Backbone, payloads: Payloads) -> None:
+def check_backbone(
+    backbone: Backbone, payloads: Payloads | None = None, *, expected_failed_checks: Mapping[str, str] | None = None
+) -> None:
     """Run every check of `BACKBONE_CHECKS`.
 
     Args:
         backbone: the backbone.
-        payloads: by kind, two or more different payloads of each kind to try.
+        payloads: by kind, two or more different payloads of each kind to try; by default such are made up for each kind of
+            `info.kinds` but video: pictures, tones, sentences, and vectors as long as an embedding.
+        expected_failed_checks: names of checks that are known to fail, with the reason.
 
     Raises:
-        AssertionError: a promise is broken.
+        AssertionError: promises are broken.
 
     Example:
-        >>> import torch
         >>> from gtimm.backbones.precomputed import Precomputed
-        >>> check_backbone(Precomputed(dim=2), {"vector": [[1.0, 2.0], [3.0, 4.0]]})
+        >>> check_backbone(Precomputed(dim=2))
     """
-    for check in BACKBONE_CHECKS:
-        check(backbone, payloads)
+    run_checks(BACKBONE_CHECKS, backbone, payloads_for(backbone, payloads), expected_failed_checks)
+
+
+def payloads_for(backbone: Backbone, payloads: Payloads | None = None) -> Payloads:
+    """Return what a backbone is tried on: the given payloads, or three made up of each kind that it embeds."""
+    if payloads is not None:
+        return payloads
+    kinds = [kind for kind in backbone.info.kinds or KINDS if kind != "video"]
+    return {kind: sample_payloads(kind, [0, 1, 2], width=backbone.size(kind) if kind == "vector" else 0) for kind in kinds}
 
 
 def check_shape_and_dtype(backbone: Backbone, payloads: Payloads) -> None:
-    """Features are finite float32 of (n, `size`), at every depth of `info.depths`, for one payload and for many."""
+    """Features are finite float32 of (n, `size`) on the device, at every depth of `info.depths`, for one payload and for many."""
     for kind, depth, batch in _batches(backbone, payloads):
         for part in (batch, batch[:1]):
             found = _encode(backbone, kind, part, depth)
@@ -51,6 +64,7 @@ def check_shape_and_dtype(backbone: Backbone, payloads: Payloads) -> None:
                 f"{kind!r} at {depth!r}: features of shape {tuple(found.shape)}, size() says {expected}."
             )
             assert found.dtype == torch.float32, f"{kind!r} at {depth!r}: features of {found.dtype}, not float32."
+            assert found.device == part.device, f"{kind!r} at {depth!r}: features on {found.device}, not on {part.device}."
             assert torch.isfinite(found).all(), f"{kind!r} at {depth!r}: features that are not finite."
 
 
@@ -113,13 +127,42 @@ def check_fingerprint_is_stable(backbone: Backbone, payloads: Payloads) -> None:
     assert first == second, f"fingerprint() of an equal backbone differs: {first!r} and {second!r}."
 
 
-def check_options_round_trip(backbone: Backbone, payloads: Payloads) -> None:
-    """Options survive JSON, as a configuration file and a saved model need."""
-    again = type(backbone)(**json.loads(json.dumps(backbone.options())))
-    assert again == backbone, f"Options changed by way of JSON: {backbone!r} became {again!r}."
+def check_nothing_to_embed(backbone: Backbone, payloads: Payloads) -> None:
+    """No payload gives no row, of the right length."""
+    for kind in payloads:
+        found = tuple(backbone.embed({kind: []})[kind].shape)
+        assert found == (0, backbone.size(kind)), f"embed of no {kind!r} gave shape {found}, not (0, {backbone.size(kind)})."
 
 
-def check_prompts(backbone: Backbone, payloads: Payloads) -> None:
+def check_other_kinds_are_refused(backbone: Backbone, payloads: Payloads) -> None:
+    """A kind that is not among `info.kinds` is an `IncompatibleError`, not a feature of something else."""
+    for kind in set(KINDS) - set(backbone.info.kinds or KINDS):
+        try:
+            backbone.preprocess(kind, sample_payloads(kind, [0], width=4)[0] if kind != "video" else "film.mp4")
+        except IncompatibleError:
+            continue
+        raise AssertionError(f"preprocess({kind!r}, ...) was not refused, and info.kinds is {backbone.info.kinds}.")
+
+
+def check_worker_processes_can_have_it(backbone: Backbone, payloads: Payloads) -> None:
+    """Payloads are prepared in worker processes too: the backbone can be pickled and is the same there."""
+    again = pickle.loads(pickle.dumps(backbone))  # noqa: S301 - our own bytes
+    assert again == backbone, f"Pickled and read again, {backbone!r} became {again!r}."
+
+
+def check_global_randomness_is_left_alone(backbone: Backbone, payloads: Payloads) -> None:
+    """The global generators of Python, NumPy and torch are neither seeded nor drawn from."""
+    batches = _batches(backbone, payloads)  # imports and loads what it needs
+    with global_seed(3):
+        before = global_state()
+        for kind, depth, batch in batches:
+            _stack(backbone, kind, payloads[kind][:1])
+            _encode(backbone, kind, batch, depth)
+        after = global_state()
+    assert after == before, "A global random generator was seeded or drawn from; use gtimm.core.seeding."
+
+
+def check_last_block_finishes(backbone: Backbone, payloads: Payloads) -> None:
     """`last_block` features finish to the pooled ones without tokens; with tokens they follow these, alone and as many heads at once."""
     if "last_block" not in backbone.info.depths:
         return
@@ -149,7 +192,8 @@ def check_fingerprint_follows_weights(backbone: Backbone, changed: Backbone) -> 
     )
 
 
-BACKBONE_CHECKS: tuple[Callable[[Any, Any], None], ...] = (
+BACKBONE_CHECKS: tuple[Check, ...] = (
+    *COMMON_CHECKS,
     check_shape_and_dtype,
     check_determinism,
     check_batch_invariance,
@@ -157,8 +201,11 @@ BACKBONE_CHECKS: tuple[Callable[[Any, Any], None], ...] = (
     check_frozen,
     check_input_is_not_mutated,
     check_fingerprint_is_stable,
-    check_options_round_trip,
-    check_prompts,
+    check_nothing_to_embed,
+    check_other_kinds_are_refused,
+    check_worker_processes_can_have_it,
+    check_global_randomness_is_left_alone,
+    check_last_block_finishes,
 )
 
 

@@ -329,7 +329,7 @@ def test_a_saved_pipeline_predicts_the_same_without_its_training_data(fusion: An
     loaded = Pipeline.load(tmp_path / "model", device="cpu", store=tmp_path / "second")
     np.testing.assert_array_equal(loaded.predict_proba(test), expected)
     assert (loaded.config(), loaded.seed, loaded.classes, loaded.history) == (pipe.config(), 3, pipe.classes, pipe.history)
-    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["pipeline.json", "weights.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["MODEL_CARD.md", "pipeline.json", "weights.safetensors"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "second"]
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gtimm.backbones.clip.overlong import Overlong, overlong
 from gtimm.backbones.clip.preprocess import context_length
-from gtimm.backbones.clip.source import LOCAL, Source, find
+from gtimm.backbones.clip.source import LOCAL, Source, find, tag_licence
 from gtimm.core.backbone import Backbone
 from gtimm.core.errors import ConfigError, WeightsError
 from gtimm.core.files import file_digest
+from gtimm.core.licences import UNKNOWN
 from gtimm.core.media import Payload, load_still, load_text, still_kind
 from gtimm.core.plugin import Depth, Info
 
@@ -35,6 +36,7 @@ class Clip(Backbone):
         pretrained: for a name: a tag of `open_clip.list_pretrained()`, or a file of weights. The other forms have their own.
         renormalize: scale embeddings to unit length.
         download: fetch weights that are not on this machine.
+        licence: of weights whose licence is not known (a file, a folder, a hub's), such as `"Apache-2.0"`, or `"own"`.
 
     Example:
         >>> Clip(model="local-dir:clip/").options()
@@ -45,18 +47,23 @@ class Clip(Backbone):
         kinds=("image", "text", "video"),
         one_space=("image", "text", "video"),
         depths=("pooled", "last_block"),
-        weights_licence="MIT (openai, laion, datacomp); others differ",
+        weights_licence="MIT",
     )
 
     model: str = "ViT-B-32"
     pretrained: str | None = "openai"
     renormalize: bool = False
     download: bool = False
+    licence: str | None = None
 
     @property
     def overlong(self) -> Overlong:
         """Counts the texts that this process has cut to the model's context: `overlong.count`, `overlong.longest`."""
         return overlong(self.model, self.pretrained, context_length(self.source()))
+
+    def weights_licence(self) -> str:
+        """Return what the option says, else the licence of a tag of open_clip's."""
+        return self.licence or (tag_licence(self.pretrained) if ":" not in self.model else UNKNOWN)
 
     def source(self) -> Source:
         """Return where the model's files are; raises `WeightsError` where they are not."""

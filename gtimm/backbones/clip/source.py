@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gtimm.core.errors import ConfigError, WeightsError, did_you_mean
+from gtimm.core.licences import UNKNOWN
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
 CONFIG = "open_clip_config.json"
@@ -21,12 +23,18 @@ ON_HUB = (WEIGHTS[0], WEIGHTS[2])
 PREPROCESS = ("size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color")
 LICENCES = {
     "openai": "MIT",
-    "laion": "MIT",
-    "datacomp": "MIT",
-    "commonpool": "MIT",
+    "laion2b_": "MIT",
+    "laion400m_": "MIT",
+    "laion5b_": "MIT",
+    "laion_aesthetic_": "MIT",
+    "datacomp_": "MIT",
+    "datacompdr": "apple-amlr",
+    "dfn": "apple-amlr",
+    "commonpool_": "MIT",
     "webli": "Apache-2.0",
     "metaclip": "CC-BY-NC-4.0",
 }
+"""Beginning of a tag to the licence that its publisher states: OpenAI's repository, and the pages on the hub."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,8 @@ def _image(config: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
 
 def _of_tag(model: str, name: str, tag: Mapping[str, Any], config: Mapping[str, Any], download: bool) -> Path:
     what = f"CLIP model {model!r} with weights {name!r}"
-    about = f"{_size(config)}, {_licence(name)}"
+    terms = tag_licence(name)
+    about = f"{_size(config)}, {'licence: see its page' if terms == UNKNOWN else terms}"
     if tag.get("file"):
         return Path(tag["file"])
     if hub := tag.get("hf_hub"):
@@ -219,8 +228,11 @@ def _tags(model: str) -> str:
     return ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "a file of weights; open_clip publishes none"
 
 
-def _licence(tag: str) -> str:
-    return next((name for start, name in LICENCES.items() if tag.startswith(start)), "licence: see its page")
+def tag_licence(tag: str | None) -> str:
+    """Return the licence of a tag's weights, `"unknown"` for a file and for tags whose publisher is not known here."""
+    if tag is None or not re.fullmatch(r"\w+", tag):
+        return UNKNOWN
+    return next((name for start, name in LICENCES.items() if tag.startswith(start)), UNKNOWN)
 
 
 def _size(config: Mapping[str, Any]) -> str:

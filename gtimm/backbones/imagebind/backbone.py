@@ -36,6 +36,7 @@ class ImageBind(Backbone):
         downmix: the channel of a sound that is used, the `first` as in the original, or the `mean` of all.
         renormalize: scale embeddings to unit length.
         feature_point: `output`, or `head` for the head's output before normalisation and scale.
+        licence: of the weights where they are others than the published ones, such as `"Apache-2.0"`, or `"own"`.
 
     Example:
         >>> ImageBind.from_files(weights="imagebind_huge.pth", kinds=["image", "audio"]).size("image")
@@ -55,11 +56,16 @@ class ImageBind(Backbone):
     downmix: Literal["first", "mean"] = "first"
     renormalize: bool = False
     feature_point: Literal["output", "head"] = "output"
+    licence: str | None = None
 
     @classmethod
     def from_files(cls, weights: str | Path, config: str | Path | None = None, **options: Any) -> ImageBind:
         """Takes the weights and sizes from files; `options` are the class's other options."""
         return cls(weights=Path(weights), config=None if config is None else Path(config), **options)
+
+    def weights_licence(self) -> str:
+        """Return the published weights' licence unless the option says another."""
+        return self.licence or self.info.weights_licence
 
     def sizes(self) -> ImageBindConfig:
         """Sizes of the model, from the config file."""

@@ -153,6 +153,13 @@ class Gate(_Options):
             parts["duplicates"] = backbone(self.duplicates.backbone).fingerprint()
         return json.dumps(parts) if parts else ""
 
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the encoders that judge."""
+        specs = [self.agreement.backbone] if self.agreement is not None else []
+        if self.duplicates is not None and self.duplicates.cosine is not None:
+            specs.append(self.duplicates.backbone)
+        return tuple(backbone(spec) for spec in specs)
+
     def open(self, device: str, plan: Plan) -> Judge:
         """Return what judges the items of one plan; encoders are loaded when first needed."""
         from gtimm.core.bank.judge import Judge

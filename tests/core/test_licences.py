@@ -1,0 +1,170 @@
+"""Licences: what each strategy states, what commercial use refuses, and why."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from toys import ToyBackbone, ToyGenerator
+
+import gtimm
+from gtimm import Pipeline
+from gtimm.backbones.clip import Clip
+from gtimm.backbones.imagebind.backbone import ImageBind
+from gtimm.core.errors import ConfigError, LicenceError
+from gtimm.core.licences import KNOWN, UNKNOWN, licences, names_in, refusal
+from gtimm.core.plugin import Info
+from gtimm.core.registry import registry
+from gtimm.imputers.audioldm2 import AudioLDM2
+from gtimm.imputers.speech import Speech
+from gtimm.imputers.stable_diffusion import StableDiffusion, StableDiffusionTiny
+from gtimm.prompts.descriptions import DescriptionPrompts
+
+PUBLISHED = [
+    (ImageBind(), "CC-BY-NC-SA-4.0", False),
+    (StableDiffusion(), "CreativeML-OpenRAIL++-M", True),
+    (AudioLDM2(), "CC-BY-NC-SA-4.0", False),
+    (Clip(), "MIT", True),
+    (Clip(pretrained="laion2b_s34b_b79k"), "MIT", True),
+    (Clip(model="ViT-B-16-SigLIP", pretrained="webli"), "Apache-2.0", True),
+    (Clip(pretrained="metaclip_400m"), "CC-BY-NC-4.0", False),
+    (Clip(model="MobileCLIP-B", pretrained="datacompdr"), "apple-amlr", False),
+    (Clip(model="ViT-B-16", pretrained="dfn2b"), "apple-amlr", False),
+    (StableDiffusionTiny(), "Apache-2.0", True),
+    (Speech(voices=("hibari",)), "Apache-2.0 (hibari)", True),
+    (Speech(), "GPL-3.0-or-later (espeak-ng) AND Apache-2.0 (hibari)", True),
+]
+
+
+@pytest.mark.parametrize(("strategy", "licence", "commercial"), PUBLISHED, ids=lambda value: type(value).__name__)
+def test_published_weights_have_the_licence_of_their_page(strategy: Any, licence: str, commercial: bool) -> None:
+    assert strategy.weights_licence() == licence
+    assert (refusal(licence) == "") is commercial
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        StableDiffusion(model="somebody/model"),
+        AudioLDM2(model="somebody/model"),
+        Clip(model="hf-hub:somebody/model"),
+        Clip(model="local-dir:folder"),
+        Clip(pretrained="openai_tuned.pt"),
+        Clip(pretrained="weights/openai"),
+        Clip(pretrained="nobody_knows"),
+        DescriptionPrompts(model="folder"),
+    ],
+)
+def test_weights_of_somebody_have_no_licence_before_it_is_stated(strategy: Any) -> None:
+    assert strategy.weights_licence() == UNKNOWN
+    assert "nobody has stated" in refusal(strategy.weights_licence())
+    stated = type(strategy)(**strategy.options(), licence="MIT")
+    assert stated.weights_licence() == "MIT"
+    assert type(strategy)(**stated.options()) == stated
+
+
+def test_a_licence_that_is_stated_changes_no_item_and_no_feature() -> None:
+    assert StableDiffusionTiny(licence="own").fingerprint() == StableDiffusionTiny().fingerprint()
+    tiny: Any = registry("backbones").get("imagebind-tiny")
+    assert tiny(licence="own").fingerprint() == tiny().fingerprint()
+
+
+@pytest.mark.parametrize("group", ["imputers", "backbones", "fusion", "prompts", "balance", "engines"])
+def test_every_strategy_of_ours_states_licences_that_are_known(group: Any) -> None:
+    ours = [name for name, entry in registry(group).view.items() if entry.distribution == "gtimm"]
+    for name in ours:
+        info = registry(group).get(name).info
+        assert info.licence == "Apache-2.0"
+        assert set(names_in(info.weights_licence)) <= set(KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("Apache-2.0 AND CC-BY-NC-4.0", "CC-BY-NC-4.0: no commercial use"),
+        ("CC-BY-NC-4.0 (a), MIT (b)", "CC-BY-NC-4.0: no commercial use"),
+        ("CC-BY-NC-4.0 OR MIT", ""),
+        ("Beerware", "Beerware: not known to gtimm"),
+        ("", ""),
+    ],
+)
+def test_every_licence_of_several_must_allow_it_and_one_of_a_choice(statement: str, why: str) -> None:
+    assert refusal(statement) == why
+
+
+def test_a_strategy_may_speak_for_a_licence_that_is_not_known_but_not_against_one_that_is() -> None:
+    assert refusal("Beerware", says=True) == ""
+    assert refusal("Beerware", says=False) == "Beerware: no commercial use, says the strategy"
+    assert refusal("CC-BY-NC-4.0", says=True)
+    assert refusal(UNKNOWN, says=True)
+
+
+def test_commercial_use_names_every_strategy_that_speaks_against_it_and_the_way_out() -> None:
+    with pytest.raises(LicenceError) as caught:
+        Pipeline("imagebind", {"image": "stable-diffusion", "audio": "audioldm2"}, commercial=True)
+    message = str(caught.value)
+    assert "imagebind (weights: CC-BY-NC-SA-4.0: no commercial use)" in message
+    assert "audioldm2 (weights: CC-BY-NC-SA-4.0" in message
+    assert "stable-diffusion (" not in message
+    assert "licence='own'" in message
+
+
+@pytest.mark.parametrize(
+    ("backbone", "imputer"),
+    [
+        ("clip", "stable-diffusion"),
+        ("imagebind-tiny", "speech"),
+        ({"name": "imagebind", "weights": "ours.pth", "licence": "own"}, {"name": "audioldm2", "model": "m", "licence": "MIT"}),
+    ],
+)
+def test_commercial_use_lets_the_others_through(backbone: Any, imputer: Any) -> None:
+    pipe = Pipeline(backbone, imputer, commercial=True)
+    assert pipe.config()["commercial"] is True
+    assert Pipeline.from_config(pipe.config()).commercial
+
+
+def test_what_stands_inside_another_strategy_counts() -> None:
+    gated = {"name": "stable-diffusion-tiny", "gate": {"agreement": {"backbone": "imagebind", "top": 1}}}
+    with pytest.raises(LicenceError, match=r"imagebind \(weights"):
+        Pipeline("imagebind-tiny", gated, commercial=True)
+    duplicates = {"duplicates": {"cosine": 0.9, "backbone": {"name": "clip", "pretrained": "dfn2b"}}}
+    with pytest.raises(LicenceError, match="apple-amlr"):
+        Pipeline("imagebind-tiny", {"name": "stable-diffusion-tiny", "gate": duplicates}, commercial=True)
+    asked = {"name": "stable-diffusion-tiny", "prompts": {"name": "descriptions", "model": "llm/"}}
+    with pytest.raises(LicenceError, match=r"descriptions \(weights: nobody"):
+        Pipeline("imagebind-tiny", asked, commercial=True)
+    pipe = Pipeline("imagebind-tiny", "stable-diffusion-tiny", {"name": "dropout", "base": "gated"}, balance="ogm-ge")
+    assert list(licences(pipe)) == ["dropout", "gated", "imagebind-tiny", "label", "ogm-ge", "stable-diffusion-tiny", "zero"]
+
+
+class Restricted(ToyBackbone):
+    info: ClassVar[Info] = Info(kinds=("vector",), licence="CC-BY-NC-4.0", weights_licence="Ours-1.0", commercial=True)
+
+
+class Unstated(ToyGenerator):
+    info: ClassVar[Info] = Info(kinds=("image",), items="request", licence="")
+
+
+def test_code_counts_too_and_nothing_unstated_passes() -> None:
+    with pytest.raises(LicenceError, match=r"Restricted \(code: CC-BY-NC-4.0"):
+        Pipeline(Restricted(), commercial=True)
+    with pytest.raises(LicenceError, match=r"Unstated \(code: nobody has stated"):
+        Pipeline("toy", Unstated(), commercial=True)
+
+
+def test_results_carry_code_and_weights_by_registered_name() -> None:
+    gtimm.register("backbones", "restricted", Restricted)
+    found = licences(Pipeline({"left": "restricted", "right": "toy"}, "mean", "mean"))
+    assert found["restricted"] == "CC-BY-NC-4.0; weights Ours-1.0"
+    assert found["toy"] == found["mean"] == "Apache-2.0"
+
+
+def test_one_strategy_with_several_weights_says_all() -> None:
+    pipe = Pipeline({"image": "clip", "text": {"name": "clip", "pretrained": "metaclip_400m"}})
+    assert licences(pipe)["clip"] == "Apache-2.0; weights MIT / Apache-2.0; weights CC-BY-NC-4.0"
+
+
+@pytest.mark.parametrize("wrong", ["yes", 1, None])
+def test_commercial_is_true_or_false(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="commercial= must be True or False"):
+        Pipeline("toy", commercial=wrong)
