@@ -58,7 +58,6 @@ class Workspace:
         self.counters = {"generated": 0, "embedded": 0}
         self._stores: dict[tuple[str, ...], FeatureStore] = {}
         self._encoders: dict[str, Encoder] = {}
-        self._sound: dict[Path, set[str]] = {}
         self._columns: WeakKeyDictionary[MultimodalDataset, dict[Any, Any]] = WeakKeyDictionary()
 
     def encoder(self, backbone: Backbone) -> Encoder:
@@ -126,20 +125,13 @@ class Workspace:
     def items(
         self, generator: Generator, requests: Sequence[Request], wanted: Sequence[int], engine: Engine, allow: Allow
     ) -> list[Path]:
-        """Make what is missing of the wanted requests and return the files of all wanted ones; damaged ones are made again.
-
-        What this workspace found whole or made before is not read again.
-        """
+        """Make what is missing of the wanted requests and return the files of all wanted ones; damaged ones are made again."""
         plan = self.bank.plan(generator, requests, wanted)
-        sound = self._sound.setdefault(plan.folder, set())
-        if not plan.missing and sound.issuperset(plan.keys[i] for i in wanted):
-            return [plan.path(i) for i in wanted]
         if self.bank.drop_damaged(plan):
             plan = self.bank.plan(generator, requests, wanted)
         self.counters["generated"] += self.bank.make(generator, plan, engine, self.device, allow)
         if generator.gate is not None:
             plan = self.bank.plan(generator, requests, wanted)  # with the seeds that passed
-        sound.update(plan.keys[i] for i in wanted)
         return [plan.path(i) for i in wanted]
 
     def _stored(self, job: _Job) -> NDArray[np.float32]:

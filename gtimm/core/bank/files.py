@@ -81,14 +81,23 @@ def is_sound(path: Path) -> bool:
     """Return whether a file is whole and, where it is PNG, its checksums hold; a file that did not change is read once."""
     if not is_whole(path):
         return False
+    if path.suffix != ".png":
+        return True
     state = path.stat()
-    return path.suffix != ".png" or _sums_hold(str(path), state.st_size, state.st_mtime_ns)
+    seen = (str(path), state.st_size, state.st_mtime_ns)
+    if seen not in _SOUND:  # only what was sound: a damaged file may be made again within one tick of the file system's clock
+        if not _sums_hold(path):
+            return False
+        _SOUND.add(seen)
+    return True
 
 
-@lru_cache(maxsize=1 << 20)
-def _sums_hold(path: str, size: int, time: int) -> bool:
+_SOUND: set[tuple[str, int, int]] = set()
+
+
+def _sums_hold(path: Path) -> bool:
     try:
-        content = memoryview(Path(path).read_bytes())
+        content = memoryview(path.read_bytes())
     except OSError:
         return False
     at = 8
