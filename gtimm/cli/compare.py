@@ -97,20 +97,21 @@ def print_plan(plan: ComparePlan, out: Path) -> None:
 def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     """Print a table for each condition, and the recommendation with its evidence."""
     console = Console()
-    costs = {(cost["method"], cost["budget"]): cost for cost in results["costs"]}
     comparisons = results["comparisons"]
     metric = comparisons[0]["metric"] if comparisons else results["rows"][0]["metric"]
     rows = [row for row in results["rows"] if row["metric"] == metric]
     for condition in _conditions(comparisons):
         tested = [one for one in comparisons if _condition(one) == condition]
         baseline = tested[0]["against"]
-        title = f"{_title(tested[0])}. Differences are from {baseline}, in points."
-        table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        title = f"{_title(tested[0])}. Differences are from {baseline}, in points; p is corrected."
+        table = Table(
+            title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        )
         table.add_column("method", overflow="fold", min_width=16)
-        for name in (metric.replace("_", " "), "95% interval", "difference", "corrected p", "items"):
+        for name in (metric.replace("_", " "), "interval", "difference", "p"):
             table.add_column(name, justify="right", no_wrap=True)
         for row in sorted(_of(condition, rows), key=lambda row: -row["mean"]):
-            table.add_row(*_line(row, [one for one in tested if one["against"] == baseline], costs))
+            table.add_row(*_line(row, [one for one in tested if one["against"] == baseline]))
         console.print(table)
     for note in results["notes"]:
         console.print(f"- {escape(note)}", highlight=False)
@@ -122,17 +123,16 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     console.print(f"\n{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
 
 
-def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]], costs: Mapping[Any, Mapping[str, Any]]) -> list[str]:
-    name = row["method"] + ("" if row["budget"] is None else f", {row['budget']} a class")
+def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]]) -> list[str]:
+    name = row["method"] + ("" if row["budget"] is None else f", {row['budget']}/class")
     found = next((one for one in compared if (one["method"], one["budget"]) == (row["method"], row["budget"])), None)
     difference = p_words = ""
     if found is not None:
         difference = f"{_points(found['difference'])} ({_points(found['ci_low'])} to {_points(found['ci_high'])})"
         if (p_value := found["p_adjusted"]) is not None:
             p_words = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-    items = costs[row["method"], row["budget"]]["items"]
     interval = f"{100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f}"
-    return [escape(name), f"{row['mean']:.1%}", interval, difference, p_words, f"{items:,}" if items else ""]
+    return [escape(name), f"{row['mean']:.1%}", interval, difference, p_words]
 
 
 def _points(value: float) -> str:

@@ -154,6 +154,9 @@ def plan_compare(
     generator = options.generator or _generator(embedded, data.train, options)
     holes = any(any(missing.shares.values()) for missing in options.testing())
     chosen = contenders(options.methods, data.train, options.target, generator, baselines=options.baselines, holes_at_test=holes)
+    for missing in (*options.training(), *options.testing()):
+        if not set(missing.shares) <= set(data.train.modalities):
+            missing.masks(data.train)  # raises, naming what is meant
     spec = None if generator is None else _spec(generator)
     grid = Grid(
         data,
@@ -187,6 +190,7 @@ def _enter(plan: ComparePlan, one: Contender, dataset: str, budgets: Sequence[in
             for budget in budgets:
                 setting = Setting.of(dataset, one.name, train, test, budget)
                 try:
+                    one.check(plan.grid.data.train, plan.options.target)
                     job, whole = (_planned(plan.grid, jobs, s) for s in (setting, _whole(setting, plan, one)))
                 except (DataError, IncompatibleError) as error:
                     if not one.added:

@@ -105,7 +105,7 @@ def conclude(plan: ComparePlan, cells: Mapping[str, Cell], folder: RunFolder | N
         "rows": rows,
         "comparisons": comparisons,
         "recommendation": _recommendation(plan, [choose(contest, cells) for contest in found], cells),
-        "notes": _notes(plan, sum("p_value" in comparison for comparison in comparisons)),
+        "notes": _notes(plan, sum("p_adjusted" in comparison for comparison in comparisons)),
         "costs": costs_of([entry.cell(cells) for entry in shown], plan.jobs[0].pipes[0].workspace),
         "details": [
             detail_of(entry.cell(cells), data.test.labels, data.test.classes, best.cell(cells))
@@ -181,9 +181,9 @@ def _notes(plan: ComparePlan, tests: int) -> list[str]:
     ]
     if tests:
         found.append(
-            "p-values are of two-sided paired t-tests over test rows and seeds, of each method against the best baseline, corrected by "
-            f"Holm's method for all {tests:,} of this run. Intervals are not corrected; a cheaper method stands for a dearer one where the "
-            "interval of their difference holds 0."
+            "p-values are of two-sided paired t-tests over test rows and seeds; those of methods against the best baseline are corrected "
+            f"by Holm's method for all {tests:,} of this run. Intervals are not corrected; a cheaper method stands for a dearer one where "
+            "the interval of their difference holds 0."
         )
     if len(plan.grid.seeds) == 1:
         found.append("With one seed nothing is known of how other masks, draws and initial weights would end.")

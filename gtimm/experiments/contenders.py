@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.imputer import Generator
+from gtimm.core.media import empty_payload
 from gtimm.core.registry import registry
-from gtimm.experiments.methods import METHODS, method
+from gtimm.experiments.methods import BLACK, METHODS, method
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset
@@ -51,6 +52,11 @@ class Contender:
     def whole(self) -> bool:
         """Whether it learns from complete data."""
         return isinstance(self.used, str) and METHODS[self.used].complete_data
+
+    def check(self, data: MultimodalDataset, target: str) -> None:
+        """Raise `IncompatibleError` where it fills by an empty payload and the target's kind has none."""
+        if isinstance(self.used, str) and METHODS[self.used].imputer is BLACK:
+            empty_payload(data.kind(target))
 
     def modalities(self, data: MultimodalDataset, target: str) -> tuple[str, ...]:
         """Return the modalities that it uses."""

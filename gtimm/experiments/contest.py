@@ -82,6 +82,11 @@ class Contest:
         comparison = self.comparison(one, other)[1]
         return bool(comparison["ci_low"] <= 0 <= comparison["ci_high"])
 
+    def differs(self) -> bool:
+        """Return whether any method differs from `best`, by tests that are corrected for the number of methods."""
+        values = [self.comparison(one, self.best)[1]["p_value"] for one in self.entries if one is not self.best]
+        return any(value < LEVEL for value in holm(values))
+
     def _place(self, entry: Entry) -> int:
         return next(place for place, one in enumerate(self.entries) if one is entry)
 
@@ -134,13 +139,13 @@ def compare_all(
     outcomes = [(pair.one.cell(cells), pair.other.cell(cells)) for _, pair in pairs]
     compared = compare_pairs(outcomes, bootstrap)
     tested = [place for place, (_, pair) in enumerate(pairs) if pair.tested]
-    p_values = [paired_p_value(outcomes[place][0].values - outcomes[place][1].values) for place in tested]
-    for place, p_value, adjusted in zip(tested, p_values, holm(p_values), strict=True):
-        compared[place] |= {"p_value": p_value, "p_adjusted": adjusted, "correction": CORRECTION}
+    p_values = [paired_p_value(one.values - other.values) for one, other in outcomes]
+    for place, adjusted in zip(tested, holm([p_values[place] for place in tested]), strict=True):
+        compared[place] |= {"p_adjusted": adjusted, "correction": CORRECTION}
     for place, (contest, pair) in enumerate(pairs):
         where = plan.missing(contest.condition)  # that of both, also where one is touched by nothing missing
         shares = {"missing_train": dict(where.missing_train), "missing_test": dict(where.missing_test)}
-        compared[place] |= {"mechanism": where.mechanism, **shares}
+        compared[place] |= {"mechanism": where.mechanism, **shares, "p_value": p_values[place]}
         contest.put(pair, place, compared[place])
     return compared
 
@@ -160,7 +165,7 @@ def choose(contest: Contest, cells: Mapping[str, Cell]) -> Choice:
         best = contest.best
         others = [entry for entry in contest.entries if entry not in contest.candidates]
         alike = [entry for entry in others if contest.stands_for(entry, best)]
-        kind = "alike" if all(contest.stands_for(entry, best) for entry in contest.entries) else "baseline"
+        kind = "baseline" if contest.differs() else "alike"
     return Choice(contest, kind, min(alike, key=lambda entry: cost(entry, contest, cells)), alike, best)
 
 

@@ -75,7 +75,8 @@ def write_galleries(
         if classes is not None and label not in classes:
             continue
         real, generated = [], []
-        for place, row in enumerate(np.flatnonzero(labels == index)[:EACH]):
+        there = (labels == index) & data.train.present(target)
+        for place, row in enumerate(np.flatnonzero(there)[:EACH]):
             real.append(f"gallery/real-{index}-{place}{SUFFIX[kind]}")
             _write(kind, data.train.payload(target, int(row)), folder / real[-1])
         for which, one in enumerate(made):
