@@ -67,10 +67,8 @@ def _cell(
     elif place.counted is not None:
         ours |= {"ours": place.counted(data, bench), "metric": place.metric}
         ours |= {"unit": "count" if place.metric == "count" else "number"}
-    elif place.setting is not None:
-        notes.append("not run")
     else:
-        ours |= {"metric": place.metric, "unit": "number"}
+        notes.append("not run")
     return _published(plan.name, label(place.at), place.column, value, notes, ours)
 
 
@@ -91,4 +89,4 @@ def _published(
                 fields["difference"] = fields["ours"] - value.value
             elif fields.get("ours") is not None:
                 notes.append(f"no difference: the paper has {value.metric}")
-    return Published(**fields, note="; ".join(notes))
+    return Published(**fields, note="; ".join(note.removesuffix(".") for note in notes))

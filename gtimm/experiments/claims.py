@@ -26,6 +26,9 @@ SAID: Mapping[Verdict, str] = {
 }
 
 
+LEVEL = 0.05
+
+
 @dataclass(frozen=True)
 class Finding:
     """A claim beside our differences.
@@ -34,6 +37,7 @@ class Finding:
         exhibit: that it is drawn from.
         says: the claim.
         differences: where, and the better setting's score less the other's.
+        p_values: of no difference, corrected for their number by Holm's method.
         pairs: the cells of these differences.
         ours: not a claim of the paper, but a question beside it.
     """
@@ -41,32 +45,40 @@ class Finding:
     exhibit: str
     says: str
     differences: Sequence[tuple[str, Interval]]
+    p_values: Sequence[float]
     pairs: Sequence[tuple[Cell, Cell]]
     ours: bool = False
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """How many differences are above zero and how many below, at 5% after correction."""
+        clear = [one.mean for (_, one), p in zip(self.differences, self.p_values, strict=True) if p < LEVEL]
+        return sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+
+    @property
     def verdict(self) -> Verdict:
-        """`holds` if every interval is above zero, `fails` if none is and some are below, `undecided` if all contain zero."""
-        above = sum(one.low > 0 for _, one in self.differences)
-        below = sum(one.high < 0 for _, one in self.differences)
-        if above == len(self.differences):
+        """Whether the claim holds.
+
+        `holds` if every 95% interval is above zero, which needs no correction: it is wrong only if the lowest is. Otherwise by the
+        corrected differences, since one of many is soon beyond chance: `fails` if none is above zero and some are below, `mixed` if
+        some are above, `undecided` if none is either.
+        """
+        if all(one.low > 0 for _, one in self.differences):
             return "holds"
-        if above == 0:
-            return "fails" if below else "undecided"
-        return "mixed"
+        above, below = self.counts
+        return "mixed" if above else "fails" if below else "undecided"
 
     @property
     def sentence(self) -> str:
         """The claim, how many differences bear it out, and the lowest of them."""
-        count = len(self.differences)
-        above = sum(one.low > 0 for _, one in self.differences)
-        below = sum(one.high < 0 for _, one in self.differences)
+        count, (above, below) = len(self.differences), self.counts
         where, least = min(self.differences, key=lambda pair: pair[1].mean)
         says = f"{heading(self.exhibit)}, {self.says}: {SAID[self.verdict]}. "
         if count == 1:
             return f"{says}{where}: {points(least)} points."
-        rest = count - above - below
-        counted = f"Of {count} differences {above} are above zero, {below} below, {rest} undecided"
+        counted = f"All {count} differences are above zero"
+        if self.verdict != "holds":
+            counted = f"Of {count} differences {above} are above zero, {below} below, {count - above - below} undecided"
         return f"{says}{counted}; the lowest, {where}: {points(least)}."
 
 
@@ -86,7 +98,8 @@ def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstr
         intervals = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
         if pairs:
             differences = [(where, interval) for (where, _, _), interval in zip(there, intervals, strict=True)]
-            found.append(Finding(exhibit, claim.says, differences, pairs, claim.ours))
+            p_values = holm([paired_p_value(one.values - other.values) for one, other in pairs])
+            found.append(Finding(exhibit, claim.says, differences, p_values, pairs, claim.ours))
     return found
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from gtimm.core.dataset import Splits
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.training import TrainOptions
-from gtimm.experiments.bench import Bench, Place
+from gtimm.experiments.bench import Bench, Counted, Place
 
 OPTIONS = {"Total Epoch": "epochs", "Batch Size": "batch_size", "Learning Rate": "lr", "Weight Decay": "weight_decay"}
 
@@ -24,11 +24,11 @@ def dataset_places(b: Bench) -> list[Place]:
 
 def option_places(b: Bench) -> list[Place]:
     """Return the cells of Tables 8 and 9."""
-    places = [
-        Place(b.at(), column, counted=lambda _data, bench, name=name: float(options(bench)[name]), metric="option")  # type: ignore[misc]
-        for column, name in OPTIONS.items()
-    ]
-    return [*places, Place(b.at(), "Optimizer", metric="option", note="AdamW, the only one that there is")]
+    places = []
+    for column, name in OPTIONS.items():
+        note = "of AdamW, the one optimizer" if name == "weight_decay" else ""
+        places.append(Place(b.at(), column, counted=_option(name), metric="option", note=note))
+    return places
 
 
 def options(b: Bench) -> dict[str, Any]:
@@ -45,6 +45,10 @@ def options(b: Bench) -> dict[str, Any]:
         known = did_you_mean(name, TrainOptions.model_fields) if first["type"] == "extra_forbidden" else ""
         raise ConfigError(f"Training option {name!r}: {first['msg']} (found {first['input']!r}).{known}") from error
     return {**found, "epochs": found["epochs"] or 15}
+
+
+def _option(name: str) -> Counted:
+    return lambda _, bench: float(options(bench)[name])
 
 
 def _classes(data: Splits, b: Bench) -> float:

@@ -135,7 +135,10 @@ class Outcome:
         there = list({spot.setting.key(): cells[spot.setting.key()] for spot in curves.spots}.values())
         classes, seconds = len(self.data.train.classes), item_seconds(there, self._workspace)
         made = frontier(curves.dataset, there, self.bootstrap, classes, seconds, sentence)
-        return made.model_copy(update={"name": curves.name.replace("quantity", "frontier")})
+        _, comma, ratio = curves.title.partition(", ")
+        return made.model_copy(
+            update={"name": curves.name.replace("quantity", "frontier"), "title": f"{made.title}{comma}{ratio}"}
+        )
 
     def _details(self, cells: Mapping[str, Cell]) -> list[dict[str, Any]]:
         """Return the errors by class of Table 3's methods, gains being over zero-filling."""

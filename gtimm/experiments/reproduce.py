@@ -17,7 +17,7 @@ from gtimm.experiments.bench import Bench, Plan
 from gtimm.experiments.choices import Choices, absolute, merged
 from gtimm.experiments.counted import options as training_options
 from gtimm.experiments.curves import distinct
-from gtimm.experiments.exhibits import descriptions, names, plan
+from gtimm.experiments.exhibits import names, plan
 from gtimm.experiments.folder import CELLS, RunFolder, environment
 from gtimm.experiments.gallery import write_galleries
 from gtimm.experiments.grid import Grid
@@ -25,6 +25,7 @@ from gtimm.experiments.methods import Setting
 from gtimm.experiments.outcome import Outcome
 from gtimm.experiments.paper import heading
 from gtimm.experiments.presets import preset
+from gtimm.experiments.table_plans import descriptions
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import Splits

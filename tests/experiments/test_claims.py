@@ -31,7 +31,7 @@ CLAIM = Claim("it is best", [("here", A, B), ("there", A, C)])
             (0.9, 0.8, 0.7),
             False,
             "holds",
-            "holds here. Of 2 differences 2 are above zero, 0 below, 0 undecided; the lowest, here: +10.0 [",
+            "holds here. All 2 differences are above zero; the lowest, here: +10.0 [",
         ),
         ((0.7, 0.8, 0.9), False, "fails", "does not hold here"),
         ((0.8, 0.7, 0.9), False, "mixed", "holds here in part. Of 2 differences 1 are above zero, 1 below"),
@@ -45,6 +45,22 @@ def test_a_claim_holds_where_every_interval_is_above_zero(
     assert found.verdict == expected
     assert words in found.sentence
     assert found.sentence.startswith("Table 3, it is best: ")
+
+
+def test_one_difference_of_many_that_is_barely_below_zero_does_not_speak_against_a_claim() -> None:
+    values = np.full((SEEDS, ROWS), 0.5, np.float32)
+    values[:, :30] = 1.0
+    low = values.copy()
+    low[:, [0, 1, 2, 3, 4, 5, 40]] = [0.0] * 6 + [1.0]  # six rows of 400 worse, one better: p = 0.04
+    others = [setting("gti-mm", budget=budget) for budget in range(1, 9)]
+    there = by_key(
+        [Cell(A, low, 1.0), Cell(B, values, 1.0)]
+        + [Cell(o, low + (i % 2) * 0.5 * (np.arange(ROWS) == i), 1.0) for i, o in enumerate(others)]
+    )
+    alone = held("table5", [Claim("x", [("here", A, B)])], there, BOOTSTRAP)[0]
+    among = held("table5", [Claim("x", [("here", A, B), *((str(i), o, A) for i, o in enumerate(others))])], there, BOOTSTRAP)[0]
+    assert alone.differences[0][1].high < 0
+    assert (alone.verdict, among.verdict) == ("fails", "undecided")
 
 
 def test_a_claim_whose_cells_were_not_run_is_no_finding() -> None:
