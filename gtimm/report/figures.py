@@ -30,6 +30,7 @@ from gtimm.report.rows import (
 from gtimm.report.scene import Scene
 
 SIGNIFICANT = 0.05
+_LINES = 5  # of more, a chart is wide where there is room
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,17 @@ def robustness_figures(results: Results, dataset: str) -> list[Figure]:
 def _robustness(curves: dict[Setting, dict[str, list[Row]]], modality: str) -> list[Figure]:
     axis = _axis(row for found in curves.values() for rows in found.values() for row in rows)
 
-    def draw(setting: Setting, name: str, title: str) -> Scene:
+    def draw(setting: Setting, name: str, title: str, width: int = NARROW) -> Scene:
         lines = [_line(rows, [_share(modality, row) for row in rows]) for rows in curves[setting].values()]
         shares = sorted({point.x for line in lines for point in line.points})
         ticks = [(share, f"{100 * share:.4g}%") for share in shares]
         caption = f"{wording.plural(modality)} missing at test"
-        return line_chart(name, title, lines, ticks=ticks, caption=caption, axis=axis)
+        return line_chart(name, title, lines, ticks=ticks, caption=caption, axis=axis, width=width)
 
-    return panels(f"missing-test-{slug(modality)}", list(curves), draw)
+    figures = panels(f"missing-test-{slug(modality)}", list(curves), draw)
+    if max((len(found) for found in curves.values()), default=0) <= _LINES:
+        return figures
+    return [replace(f, wide=draw(s, f"{f.name}-wide", f.title, WIDE)) for s, f in zip(curves, figures, strict=True)]
 
 
 def difference_figures(comparisons: Sequence[Comparison], dataset: str) -> list[Figure]:

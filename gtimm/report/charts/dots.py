@@ -10,6 +10,7 @@ from gtimm.report.scene import Box, Drawn, Group, Mark, Rule, Scene, Text
 from gtimm.report.wording import percent
 
 _LINE = 22  # height of a line
+_SEEN = 7  # units: a shorter interval is behind its dot
 _LABELS = 184.0  # the widest place for labels in a narrow chart
 
 
@@ -86,7 +87,7 @@ def _line(dot: Dot, y: float, at: Callable[[float], float], edges: tuple[float, 
         items.append(Mark(at(dot.published), y, "diamond", "muted", hollow=True))
     if dot.interval:
         low, high = at(dot.interval[0]), at(dot.interval[1])
-        items.append(Rule(low, y, high, y, dot.role, 2))
+        items += [Rule(low, y, high, y, dot.role, 2)] if high - low > _SEEN else []
         items += [Rule(x, y - 4, x, y + 4, dot.role, 1.25) for x in (low, high) if high - low > CAPPED]
     items.append(Mark(at(dot.value), y, dot.shape, dot.role, dot.hollow))
     items.append(Text(width - 6, y + 4, show(dot.value), role, "end", bold=dot.strong))

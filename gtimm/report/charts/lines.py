@@ -11,6 +11,7 @@ from gtimm.report.scene import Drawn, Group, Mark, Path, Rule, Scene, Text
 from gtimm.report.wording import percent
 
 _NAMES = 152.0  # the widest place for names in a narrow chart
+_FEW, _DODGE = 3, 2.2  # the intervals of more lines stand beside one another, so many units apart
 _PUBLISHED = (3.0, 3.0)  # dashes of the paper's line
 
 
@@ -81,8 +82,14 @@ def line_chart(
     items.append(Text((40 + right) / 2, bottom + 36, caption, "muted", "middle", 11))
     items += [Rule(40, up(level.value), right, up(level.value), level.role, 1.5, level.dash) for level in levels]
     items += [part for line in lines for part in _published(line, lambda point: (over(warp(point.x)), up(point.published or 0)))]
-    items += [Path([(over(warp(p.x)), up(p.value)) for p in line.points], line.role, 2 if line.strong else 1.5) for line in lines]
-    items += [_mark(line, point, over(warp(point.x)), up) for line in lines for point in line.points]
+    aside = [_DODGE * (number - (len(lines) - 1) / 2) if len(lines) > _FEW else 0.0 for number in range(len(lines))]
+    for line, shift in zip(lines, aside, strict=True):
+        items.append(Path([(over(warp(p.x)) + shift, up(p.value)) for p in line.points], line.role, 2 if line.strong else 1.5))
+    items += [
+        _mark(line, point, over(warp(point.x)) + shift, up)
+        for line, shift in zip(lines, aside, strict=True)
+        for point in line.points
+    ]
     ordered = sorted(ends, key=lambda end: up(end[0]))
     for y, (value, label, role, strong) in zip(spread([up(e[0]) for e in ordered], (top, bottom)), ordered, strict=True):
         if abs(y - up(value)) > 4:
