@@ -259,10 +259,7 @@ def test_lead_names_the_best_method_of_each_setting_and_no_reference(run):
 
 def test_long_recommendation_stands_sentence_by_sentence(run):
     value = changed()
-    parts = [
-        f"Take method {i} with {i}.5% of images missing, one of many settings with an advice of its own."
-        for i in range(6)
-    ]
+    parts = [f"Take method {i} with {i}.5% of images missing, one of many settings with an advice of its own." for i in range(6)]
     value["recommendation"] |= {"sentence": " ".join(parts), "evidence": [{"sentence": f"Because {i}."} for i in range(9)]}
     page = page_of(run(value))
     texts = [text for _, text in page.all("li")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gtimm.report.charts.axes import CAPPED, LETTER, NARROW, length, nice_ticks, scale, short
@@ -52,11 +52,23 @@ def dot_chart(
     show: Callable[[float], str] = percent,
     zero: bool = False,
     width: int = NARROW,
+    room: float | None = None,
 ) -> Scene:
-    """Return dots with intervals under group headings; `show` writes a value, `zero` draws a line at 0."""
+    """Return dots with intervals under group headings.
+
+    Args:
+        name: of the scene.
+        title: of the scene.
+        groups: headings and their dots.
+        axis: ends of the values.
+        show: writes a value.
+        zero: whether a line stands at 0.
+        width: in units.
+        room: for labels, from `label_room`, so that charts of one kind have their axes at the same place.
+    """
     dots = [dot for _, group in groups for dot in group]
     most = _LABELS * max(width / NARROW, 1) ** 0.8
-    left = min(max((length(dot.label, bold=dot.strong) for dot in dots), default=0.0) + 10, most)
+    left = min(label_room(dots) if room is None else room, most)
     at = scale(axis, (left + 8, width - 58.0))
     ticks, y = nice_ticks(axis, most=(width - left) / 52), 0.0
     items: list[Drawn | Group] = []
@@ -72,6 +84,11 @@ def dot_chart(
         y = bottom
     items += [Text(at(tick), y + 16, show(tick).replace(".0", ""), "muted", "middle", 11) for tick in ticks]
     return Scene(name, title, "; ".join(dot.tip for dot in dots), width, y + 22, items)
+
+
+def label_room(dots: Iterable[Dot]) -> float:
+    """Return how much room the labels of dots take."""
+    return max((length(dot.label, bold=dot.strong) for dot in dots), default=0.0) + 10
 
 
 def _line(dot: Dot, y: float, at: Callable[[float], float], edges: tuple[float, int], show: Callable[[float], str]) -> Group:

@@ -22,7 +22,7 @@ def test_scale_is_the_line_through_both_ends():
 
 
 def test_labels_that_would_touch_are_thinned_evenly():
-    wide = length("0.5", size=11) + 7
+    wide = length("0.5", size=11) + 7.01
     assert apart([(wide * i, "0.5") for i in range(11)]) == [True] * 11
     assert apart([((wide - 1) * i, "0.5") for i in range(11)]) == [i % 2 == 0 for i in range(11)]
     assert apart([(10.0 * i, "a long label") for i in range(8)]) == [i == 0 for i in range(8)]

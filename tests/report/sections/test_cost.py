@@ -44,6 +44,15 @@ def test_frontier_is_what_nothing_cheaper_matches_and_complete_data_is_no_choice
     }
 
 
+def test_the_other_modality_alone_is_a_choice_whichever_is_missing():
+    rows = [score(m, 0.5, missing={"audio": 0.9}) for m in ("zero-fill", "hot-deck")]
+    rows += [score("visual-only", 0.4), score("audio-only", 0.6)]
+    costs = [{"dataset": "digits", "method": row["method"], "train_seconds": i + 1.0} for i, row in enumerate(rows)]
+    (figure,) = cost(parse_results({"schema_version": 1, "rows": rows, "costs": costs})).figures
+    assert "visual-only" in figure.scene.description
+    assert "audio-only" not in figure.scene.description
+
+
 def test_table_has_every_cost_and_the_run_s_own_counters():
     section = cost(parse_results(full()))
     assert len(section.values["table"].lines) == len(full()["costs"])
