@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 NARROW, WIDE = 360, 560
 _SHORT = 5  # letters of a number that can stand at every point
 _THIN, _WIDE = frozenset("ijl.,:;|'!()[] "), frozenset("mwMW%+−–")
-LETTER = 6.3  # mean width of a letter at 12 units
 CAPPED = 9  # units: a shorter interval has no caps, they would hide its dot
 
 
@@ -55,9 +54,14 @@ def scale(source: tuple[float, float], target: tuple[float, float]) -> Callable[
     return lambda value: target[0] + (value - source[0]) / span * (target[1] - target[0])
 
 
-def short(text: str, letters: int) -> str:
-    """Return text of at most so many letters, an ellipsis at its end where it was cut."""
-    return text if len(text) <= letters else text[: max(letters - 1, 1)] + "…"
+def fit(text: str, width: float, *, bold: bool = False, size: int = 12) -> str:
+    """Return text that is about as wide or less, an ellipsis at its end where it was cut."""
+    if length(text, bold=bold, size=size) <= width:
+        return text
+    cut = len(text)
+    while cut > 1 and length(text[:cut] + "…", bold=bold, size=size) > width:
+        cut -= 1
+    return text[:cut].rstrip() + "…"
 
 
 def length(text: str, *, bold: bool = False, size: int = 12) -> float:

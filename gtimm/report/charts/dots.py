@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gtimm.report.charts.axes import CAPPED, LETTER, NARROW, length, nice_ticks, scale, short
+from gtimm.report.charts.axes import CAPPED, NARROW, fit, length, nice_ticks, scale
 from gtimm.report.scene import Box, Drawn, Group, Mark, Rule, Scene, Text
 from gtimm.report.wording import percent
 
@@ -74,7 +74,7 @@ def dot_chart(
     items: list[Drawn | Group] = []
     for heading, group in groups:
         if heading:
-            items.append(Text(0, y + 15, short(heading, int(width / LETTER * 1.09)), "muted", size=11))
+            items.append(Text(0, y + 15, fit(heading, width, size=11), "muted", size=11))
             y += 21
         bottom = y + _LINE * len(group)
         items += [Box(0, y + _LINE * i, width, _LINE, "band") for i, dot in enumerate(group) if dot.strong]
@@ -96,7 +96,7 @@ def _line(dot: Dot, y: float, at: Callable[[float], float], edges: tuple[float, 
     role = dot.role if dot.strong else "ink"
     items: list[Drawn] = [
         Box(0, y - 11, width, _LINE),
-        Text(6, y + 4, short(dot.label, int((left - 6) / LETTER)), role, bold=dot.strong),
+        Text(6, y + 4, fit(dot.label, left - 6, bold=dot.strong), role, bold=dot.strong),
     ]
     if dot.stem:
         items.append(Rule(at(0.0), y, at(dot.value), y, dot.role, 2))

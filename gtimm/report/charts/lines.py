@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gtimm.report.charts.axes import CAPPED, LETTER, NARROW, apart, length, nice_ticks, scale, short, spread
+from gtimm.report.charts.axes import CAPPED, NARROW, apart, fit, length, nice_ticks, scale, spread
 from gtimm.report.scene import Drawn, Group, Mark, Path, Rule, Scene, Text
 from gtimm.report.wording import percent
 
@@ -94,7 +94,7 @@ def line_chart(
     for y, (value, label, role, strong) in zip(spread([up(e[0]) for e in ordered], (top, bottom)), ordered, strict=True):
         if abs(y - up(value)) > 4:
             items.append(Rule(right - 2, up(value), right + 6, y, role, 0.75))
-        items.append(Text(right + 8, y + 4, short(label, int((width - right - 8) / LETTER) + 1), role, bold=strong))
+        items.append(Text(right + 8, y + 4, fit(label, width - right - 6, bold=strong), role, bold=strong))
     tips = [point.tip for line in lines for point in line.points]
     tips += [level.tip or f"{level.label}: {percent(level.value)}" for level in levels]
     return Scene(name, title, "; ".join(tips), width, bottom + 44, items)
