@@ -17,6 +17,7 @@ from gtimm.core.registry import registry
 from gtimm.experiments.contest import Choice, Contest, choose, compare_all, contests
 from gtimm.experiments.folder import RunFolder, checked_results, environment
 from gtimm.experiments.gallery import write_gallery
+from gtimm.experiments.identity import data_digest
 from gtimm.experiments.recommend import conditions, recommend
 from gtimm.experiments.robustness import Trend, relative_robustness
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
@@ -100,6 +101,7 @@ def conclude(plan: ComparePlan, cells: Mapping[str, Cell], folder: RunFolder | N
         "title": f"Which strategy for {name}?",
         "command": "" if folder is None else f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
         "data": {"name": name, **data.facts},
+        "tests": {name: data_digest(data.test)},
         "environment": environment(),
         "counters": grid.counters,
         "rows": rows,

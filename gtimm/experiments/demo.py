@@ -15,6 +15,7 @@ from gtimm.experiments.cells import Cell
 from gtimm.experiments.folder import RunFolder, environment
 from gtimm.experiments.gallery import write_gallery
 from gtimm.experiments.grid import Grid
+from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.rows import compare_pairs, costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.statistics import Bootstrap
@@ -98,6 +99,7 @@ def run_demo(
         "title": f"gtimm demo: does filling missing {what} by generation help?",
         "command": command + (f" --speech {speech}" if speech else ""),
         "data": dict(data["digits"].facts),
+        "tests": {name: data_digest(splits.test) for name, splits in data.items()},
         "environment": environment(),
         "counters": counters,
         "seconds": time.perf_counter() - began,

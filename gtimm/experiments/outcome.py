@@ -11,6 +11,7 @@ from gtimm.experiments.beside import beside, paper_notes
 from gtimm.experiments.claims import Finding, compared, held, verdict
 from gtimm.experiments.curves import by_key
 from gtimm.experiments.frontier import frontier, knee_sentence
+from gtimm.experiments.identity import data_digest
 from gtimm.experiments.paper import heading, published
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.schema import Sweep
@@ -77,6 +78,7 @@ class Outcome:
         cells, findings = self.by_key, self.findings()
         return {
             "data": dict(self.data.facts),
+            "tests": dict.fromkeys({cell.setting.dataset for cell in self.cells}, data_digest(self.data.test)),
             "rows": self._rows(),
             "comparisons": compared(findings, self.bootstrap),
             "verdict": verdict(findings, self.bench.preset.path_only),

@@ -15,6 +15,7 @@ from gtimm.core.pipeline import Pipeline
 from gtimm.core.registry import registry
 from gtimm.experiments.folder import RunFolder, environment
 from gtimm.experiments.grid import Grid
+from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import METHODS, Setting
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.statistics import Bootstrap
@@ -66,6 +67,7 @@ def run_config(
             "title": f"{name} on {setting.dataset}",
             "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
             "data": dict(data.facts),
+            "tests": {setting.dataset: data_digest(data.test)},
             "environment": environment(),
             "counters": grid.counters,
             "seconds": time.perf_counter() - began,

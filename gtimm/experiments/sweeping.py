@@ -18,6 +18,7 @@ from gtimm.experiments.curves import Curves, by_key, distinct
 from gtimm.experiments.folder import CELLS, RunFolder, environment
 from gtimm.experiments.frontier import frontier, knee_sentence
 from gtimm.experiments.grid import Grid
+from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting, method
 from gtimm.experiments.rows import costs_of, licences_of, rows_of
 from gtimm.experiments.statistics import Bootstrap
@@ -216,6 +217,7 @@ def run_sweep(
             "title": f"{ground.base.dataset}: {SWEEPS[name]}",
             "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
             "data": dict(ground.data.facts),
+            "tests": {ground.base.dataset: data_digest(ground.data.test)},
             "environment": environment(),
             "counters": grid.counters,
             "seconds": time.perf_counter() - began,

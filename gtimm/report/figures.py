@@ -11,7 +11,7 @@ from functools import partial
 from gtimm.experiments.schema import Comparison, Results, Row
 from gtimm.report import wording
 from gtimm.report.charts.axes import NARROW, WIDE, bounds
-from gtimm.report.charts.dots import Dot, dot_chart
+from gtimm.report.charts.dots import Dot, dot_chart, label_room
 from gtimm.report.charts.lines import Level, Line, Place, line_chart
 from gtimm.report.methods import FAMILIES, GENERATION, LESS_DATA, REFERENCES, method_role, method_shape
 from gtimm.report.rows import (
@@ -30,6 +30,7 @@ from gtimm.report.rows import (
 from gtimm.report.scene import Scene
 
 SIGNIFICANT = 0.05
+_LINES = 5  # of more, a chart is wide where there is room
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ def method_figures(results: Results, dataset: str) -> list[Figure]:
         if setting.missing and all(kind(row) == REFERENCES for row in rows):
             shown[setting] = []  # references alone say nothing about a way of training
     axis = _axis(row for rows in shown.values() for row in rows)
+    kept = [s for s in found if shown[s]]
+    groups = {s: [_group(family, [row for row in shown[s] if kind(row) == family]) for family in FAMILIES] for s in kept}
+    room = label_room(dot for parts in groups.values() for _, dots in parts for dot in dots)
 
     def draw(setting: Setting, name: str, title: str, width: int = NARROW) -> Scene:
-        groups = [_group(family, [row for row in shown[setting] if kind(row) == family]) for family in FAMILIES]
-        return dot_chart(name, title, [group for group in groups if group[1]], axis=axis, width=width)
+        return dot_chart(name, title, [group for group in groups[setting] if group[1]], axis=axis, width=width, room=room)
 
-    kept = [s for s in found if shown[s]]
     figures = zip(kept, panels("methods", kept, draw), strict=True)
     return [replace(figure, wide=draw(setting, f"{figure.name}-wide", figure.title, WIDE)) for setting, figure in figures]
 
@@ -104,14 +106,17 @@ def robustness_figures(results: Results, dataset: str) -> list[Figure]:
 def _robustness(curves: dict[Setting, dict[str, list[Row]]], modality: str) -> list[Figure]:
     axis = _axis(row for found in curves.values() for rows in found.values() for row in rows)
 
-    def draw(setting: Setting, name: str, title: str) -> Scene:
+    def draw(setting: Setting, name: str, title: str, width: int = NARROW) -> Scene:
         lines = [_line(rows, [_share(modality, row) for row in rows]) for rows in curves[setting].values()]
         shares = sorted({point.x for line in lines for point in line.points})
         ticks = [(share, f"{100 * share:.4g}%") for share in shares]
         caption = f"{wording.plural(modality)} missing at test"
-        return line_chart(name, title, lines, ticks=ticks, caption=caption, axis=axis)
+        return line_chart(name, title, lines, ticks=ticks, caption=caption, axis=axis, width=width)
 
-    return panels(f"missing-test-{slug(modality)}", list(curves), draw)
+    figures = panels(f"missing-test-{slug(modality)}", list(curves), draw)
+    if max((len(found) for found in curves.values()), default=0) <= _LINES:
+        return figures
+    return [replace(f, wide=draw(s, f"{f.name}-wide", f.title, WIDE)) for s, f in zip(curves, figures, strict=True)]
 
 
 def difference_figures(comparisons: Sequence[Comparison], dataset: str) -> list[Figure]:
@@ -122,17 +127,22 @@ def difference_figures(comparisons: Sequence[Comparison], dataset: str) -> list[
     """
     own = [c for c in comparisons if c.dataset == dataset and c.difference is not None]
     axis = bounds([v for c in own for v in (0.0, c.difference or 0.0, *(interval(c) or ()))], within=(-1.0, 1.0))
-    figures = []
+    panels_of: dict[str, dict[str, list[Dot]]] = {}
     for where in dict.fromkeys(place(c) for c in own):
         here = [c for c in own if place(c) == where]
         by_method = len({opponent(c) for c in here}) < len({label(c) for c in here})
-        groups: dict[str, list[Dot]] = {}
         for c in here:
             heading = f"minus {opponent(c)}" if by_method else f"{label(c)}, minus"
-            groups.setdefault(heading, []).append(_difference(c, where, label(c) if by_method else opponent(c)))
+            dot = _difference(c, where, label(c) if by_method else opponent(c))
+            panels_of.setdefault(where, {}).setdefault(heading, []).append(dot)
+    room = label_room(dot for groups in panels_of.values() for dots in groups.values() for dot in dots)
+    figures = []
+    for where, groups in panels_of.items():
         name, title = f"differences-{slug(dataset)}-{slug(where)}", wording.sentence(where)
         narrow, wide = (
-            dot_chart(f"{name}{end}", title, list(groups.items()), axis=axis, show=wording.points, zero=True, width=width)
+            dot_chart(
+                f"{name}{end}", title, list(groups.items()), axis=axis, show=wording.points, zero=True, width=width, room=room
+            )
             for end, width in (("", NARROW), ("-wide", WIDE))
         )
         figures.append(Figure(name, title, narrow, wide))

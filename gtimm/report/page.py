@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from gtimm.report.figures import Figure
+
+_GLANCE = 420  # letters
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 def write_report(folder: str | PathLike[str], out: str | PathLike[str] | None = None) -> Path:
@@ -97,7 +101,7 @@ def render_page(results: Results, sections: Sequence[Section]) -> str:
         "title": results.title or "gtimm report",
         "verdict": results.verdict,
         "recommendation": results.recommendation,
-        "lead": lead(results),
+        "lead": sentences(lead(results)),
         "evidence": _evidence(results, sections),
         "facts": [(_fact(name), wording.plain(value)) for name, value in results.data.items()],
         "how": how_to_read(results),
@@ -142,6 +146,11 @@ def _evidence(results: Results, sections: Sequence[Section]) -> list[tuple[str, 
         there = section in shown and number.isdigit() and int(number) < len(getattr(results, part))
         found.append((evidence.sentence, f"#{anchor}-{number}" if there else ""))
     return found
+
+
+def sentences(text: str) -> list[str]:
+    """Return the text whole where it can be taken in at a glance, else its sentences."""
+    return [text] if len(text) <= _GLANCE else _SENTENCE.split(text)
 
 
 def _fact(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -103,10 +104,17 @@ def main_metric(results: Results) -> str:
 
 
 def settings(results: Results, dataset: str) -> list[Setting]:
-    """Return the ways of training on a data set, in order; those with nothing missing only if there are no others."""
+    """Return the ways of training on a data set, in order; those with nothing missing only if there are no others.
+
+    Modalities that most rows lack come first.
+    """
     metric = main_metric(results)
-    found = {setting_of(row) for row in results.rows if row.dataset == dataset and row.metric == metric}
-    return sorted({s for s in found if s.missing} or {Setting(dataset, "", ()) for _ in found}, key=_setting_order)
+    found = [setting_of(row) for row in results.rows if row.dataset == dataset and row.metric == metric]
+    often = Counter(tuple(name for name, _ in setting.missing) for setting in found)
+    return sorted(
+        {s for s in found if s.missing} or {Setting(dataset, "", ()) for _ in found},
+        key=lambda s: (*_setting_order(s)[:3], -often[tuple(name for name, _ in s.missing)], s.missing),
+    )
 
 
 def least_test(results: Results, dataset: str) -> dict[str, float]:

@@ -26,7 +26,7 @@ def page_file(tmp_path_factory):
 def long_page_file(tmp_path_factory):
     names = [f"{i:03d} A class with quite a long name, as data sets have them" for i in range(150)]
     value = full(names)
-    value["rows"] = [row | {"method": f"method-{i}"} for i in range(12) for row in value["rows"]]
+    value["rows"] = [row | {"method": f"{row['method']}-of-some-length-{i}"} for i in range(12) for row in value["rows"]]
     return write_report(write_run(tmp_path_factory.mktemp("long") / "run", value))
 
 

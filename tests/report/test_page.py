@@ -76,7 +76,8 @@ def page_of(folder):
 
 
 def lead_of(page):
-    (lead,) = [text for attrs, text in page.all("p") if "lead" in attrs.get("class", "").split()]
+    whole = [text for attrs, text in page.all("p") if "lead" in attrs.get("class", "").split()]
+    (lead,) = whole or [" ".join(text.split()) for _, text in page.all("ul", **{"class": "leads"})]
     return lead
 
 
@@ -254,6 +255,17 @@ def test_lead_names_the_best_method_of_each_setting_and_no_reference(run):
         "With 90% of images missing at random, the highest accuracy is 91.0% (89.9% to 92.2%), of gti-mm with 100 per class."
     )
     assert "multimodal" not in lead
+
+
+def test_long_recommendation_stands_sentence_by_sentence(run):
+    value = changed()
+    parts = [f"Take method {i} with {i}.5% of images missing, one of many settings with an advice of its own." for i in range(6)]
+    value["recommendation"] |= {"sentence": " ".join(parts), "evidence": [{"sentence": f"Because {i}."} for i in range(9)]}
+    page = page_of(run(value))
+    texts = [text for _, text in page.all("li")]
+    assert texts[: len(parts)] == parts
+    (evidence,) = [attrs for attrs, _ in page.all("details") if attrs.get("class") == "evidence"]
+    assert "open" not in evidence
 
 
 def test_failed_claim_and_no_difference_are_as_plain_as_success(run):

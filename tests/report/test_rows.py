@@ -20,6 +20,12 @@ def test_reference_without_gap_stands_in_every_setting_once():
     assert [(s.mechanism, m) for s, m in means.items()] == [("random", [0.97])] * 3 + [("stratified", [0.5])]
 
 
+def test_the_modality_that_most_rows_lack_comes_first():
+    missing = [{"audio": 0.5}, {"image": 0.9}, {"image": 0.5}]
+    found = results([score("zero-fill", 0.5, missing=m) for m in missing])
+    assert [dict(s.missing) for s in settings(found, "digits")] == [{"image": 0.5}, {"image": 0.9}, {"audio": 0.5}]
+
+
 def test_rows_tested_with_holes_are_shown_only_where_nothing_was_tested_whole():
     tested = [score("zero-fill", 0.5, missing={"image": 0.9}, test={"image": q}) for q in (0.5, 0.9)]
     alone = results(tested)

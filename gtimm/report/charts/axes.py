@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 NARROW, WIDE = 360, 560
 _SHORT = 5  # letters of a number that can stand at every point
-LETTER = 6.3  # mean width of a letter at 12 units
+_THIN, _WIDE = frozenset("ijl.,:;|'!()[] "), frozenset("mwMW%+−–")
 CAPPED = 9  # units: a shorter interval has no caps, they would hide its dot
 
 
@@ -54,14 +54,20 @@ def scale(source: tuple[float, float], target: tuple[float, float]) -> Callable[
     return lambda value: target[0] + (value - source[0]) / span * (target[1] - target[0])
 
 
-def short(text: str, letters: int) -> str:
-    """Return text of at most so many letters, an ellipsis at its end where it was cut."""
-    return text if len(text) <= letters else text[: max(letters - 1, 1)] + "…"
+def fit(text: str, width: float, *, bold: bool = False, size: int = 12) -> str:
+    """Return text that is about as wide or less, an ellipsis at its end where it was cut."""
+    if length(text, bold=bold, size=size) <= width:
+        return text
+    cut = len(text)
+    while cut > 1 and length(text[:cut] + "…", bold=bold, size=size) > width:
+        cut -= 1
+    return text[:cut].rstrip() + "…"
 
 
 def length(text: str, *, bold: bool = False, size: int = 12) -> float:
-    """Return about how wide a label is, in units."""
-    return len(text) * LETTER * size / 12 * (1.25 if bold else 1)
+    """Return about how wide a label is, in units, in a wide font."""
+    ems = sum(0.36 if letter in _THIN else 0.84 if letter in _WIDE else 0.64 if letter.isdigit() else 0.58 for letter in text)
+    return ems * size * (1.13 if bold else 1)
 
 
 def apart(places: Sequence[tuple[float, str]], *, size: int = 11, gap: float = 7) -> list[bool]:

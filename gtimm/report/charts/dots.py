@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gtimm.report.charts.axes import CAPPED, LETTER, NARROW, length, nice_ticks, scale, short
+from gtimm.report.charts.axes import CAPPED, NARROW, fit, length, nice_ticks, scale
 from gtimm.report.scene import Box, Drawn, Group, Mark, Rule, Scene, Text
 from gtimm.report.wording import percent
 
 _LINE = 22  # height of a line
+_SEEN = 7  # units: a shorter interval is behind its dot
 _LABELS = 184.0  # the widest place for labels in a narrow chart
 
 
@@ -51,17 +52,29 @@ def dot_chart(
     show: Callable[[float], str] = percent,
     zero: bool = False,
     width: int = NARROW,
+    room: float | None = None,
 ) -> Scene:
-    """Return dots with intervals under group headings; `show` writes a value, `zero` draws a line at 0."""
+    """Return dots with intervals under group headings.
+
+    Args:
+        name: of the scene.
+        title: of the scene.
+        groups: headings and their dots.
+        axis: ends of the values.
+        show: writes a value.
+        zero: whether a line stands at 0.
+        width: in units.
+        room: for labels, from `label_room`, so that charts of one kind have their axes at the same place.
+    """
     dots = [dot for _, group in groups for dot in group]
     most = _LABELS * max(width / NARROW, 1) ** 0.8
-    left = min(max((length(dot.label, bold=dot.strong) for dot in dots), default=0.0) + 10, most)
+    left = min(label_room(dots) if room is None else room, most)
     at = scale(axis, (left + 8, width - 58.0))
     ticks, y = nice_ticks(axis, most=(width - left) / 52), 0.0
     items: list[Drawn | Group] = []
     for heading, group in groups:
         if heading:
-            items.append(Text(0, y + 15, short(heading, int(width / LETTER * 1.09)), "muted", size=11))
+            items.append(Text(0, y + 15, fit(heading, width, size=11), "muted", size=11))
             y += 21
         bottom = y + _LINE * len(group)
         items += [Box(0, y + _LINE * i, width, _LINE, "band") for i, dot in enumerate(group) if dot.strong]
@@ -73,12 +86,17 @@ def dot_chart(
     return Scene(name, title, "; ".join(dot.tip for dot in dots), width, y + 22, items)
 
 
+def label_room(dots: Iterable[Dot]) -> float:
+    """Return how much room the labels of dots take."""
+    return max((length(dot.label, bold=dot.strong) for dot in dots), default=0.0) + 10
+
+
 def _line(dot: Dot, y: float, at: Callable[[float], float], edges: tuple[float, int], show: Callable[[float], str]) -> Group:
     left, width = edges
     role = dot.role if dot.strong else "ink"
     items: list[Drawn] = [
         Box(0, y - 11, width, _LINE),
-        Text(6, y + 4, short(dot.label, int((left - 6) / LETTER)), role, bold=dot.strong),
+        Text(6, y + 4, fit(dot.label, left - 6, bold=dot.strong), role, bold=dot.strong),
     ]
     if dot.stem:
         items.append(Rule(at(0.0), y, at(dot.value), y, dot.role, 2))
@@ -86,7 +104,7 @@ def _line(dot: Dot, y: float, at: Callable[[float], float], edges: tuple[float, 
         items.append(Mark(at(dot.published), y, "diamond", "muted", hollow=True))
     if dot.interval:
         low, high = at(dot.interval[0]), at(dot.interval[1])
-        items.append(Rule(low, y, high, y, dot.role, 2))
+        items += [Rule(low, y, high, y, dot.role, 2)] if high - low > _SEEN else []
         items += [Rule(x, y - 4, x, y + 4, dot.role, 1.25) for x in (low, high) if high - low > CAPPED]
     items.append(Mark(at(dot.value), y, dot.shape, dot.role, dot.hollow))
     items.append(Text(width - 6, y + 4, show(dot.value), role, "end", bold=dot.strong))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gtimm.report.charts.axes import length, short
+from gtimm.report.charts.axes import fit, length
 from gtimm.report.colours import heat, on_heat
 from gtimm.report.scene import Box, Drawn, Group, Scene, Text
 
-_LETTERS = 22  # of a name
+_NAME = 150  # units: the longest name that is shown whole
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ def heat_chart(
     """Return the cells under the names of columns, beside those of rows; `axes` say what rows and columns are."""
     wide = 46 if max((len(cell.text) for line in cells for cell in line), default=0) > 3 else 34
     tall = 26
-    left = max((length(short(row, _LETTERS)) for row in rows), default=0.0) + 40
+    left = max((length(fit(row, _NAME)) for row in rows), default=0.0) + 40
     turned = max((length(column, size=11) for column in columns), default=0.0) > wide - 4
-    top = 24 + (max(length(short(c, _LETTERS), size=11) for c in columns) + 8 if turned else 22)
+    top = 24 + (max(length(fit(c, _NAME, size=11), size=11) for c in columns) + 8 if turned else 22)
     items: list[Drawn | Group] = [
         Text(left + wide * len(columns) / 2, 14, axes[1], "muted", "middle", 11),
         Text(12, top + tall * len(rows) / 2, axes[0], "muted", "middle", 11, angle=-90),
     ]
     for number, column in enumerate(columns):
         x = left + wide * (number + 0.5)
-        label = short(column, _LETTERS)
+        label = fit(column, _NAME, size=11)
         items.append(Text(x + 4, top - 6, label, size=11, angle=-90) if turned else Text(x, top - 8, label, "ink", "middle", 11))
     for line, (row, values) in enumerate(zip(rows, cells, strict=True)):
         y = top + tall * line
-        items.append(Text(left - 8, y + tall / 2 + 4, short(row, _LETTERS), "ink", "end"))
+        items.append(Text(left - 8, y + tall / 2 + 4, fit(row, _NAME), "ink", "end"))
         items += [_cell(cell, left + wide * number, y, wide, tall) for number, cell in enumerate(values)]
     tips = "; ".join(cell.tip for line in cells for cell in line)
     width = max(left + wide * len(columns), length(axes[1], size=11) + 2 * left) + 8

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gtimm.report.charts.axes import CAPPED, LETTER, NARROW, apart, length, nice_ticks, scale, short, spread
+from gtimm.report.charts.axes import CAPPED, NARROW, apart, fit, length, nice_ticks, scale, spread
 from gtimm.report.scene import Drawn, Group, Mark, Path, Rule, Scene, Text
 from gtimm.report.wording import percent
 
 _NAMES = 152.0  # the widest place for names in a narrow chart
+_FEW, _DODGE = 3, 2.2  # the intervals of more lines stand beside one another, so many units apart
 _PUBLISHED = (3.0, 3.0)  # dashes of the paper's line
 
 
@@ -81,13 +82,19 @@ def line_chart(
     items.append(Text((40 + right) / 2, bottom + 36, caption, "muted", "middle", 11))
     items += [Rule(40, up(level.value), right, up(level.value), level.role, 1.5, level.dash) for level in levels]
     items += [part for line in lines for part in _published(line, lambda point: (over(warp(point.x)), up(point.published or 0)))]
-    items += [Path([(over(warp(p.x)), up(p.value)) for p in line.points], line.role, 2 if line.strong else 1.5) for line in lines]
-    items += [_mark(line, point, over(warp(point.x)), up) for line in lines for point in line.points]
+    aside = [_DODGE * (number - (len(lines) - 1) / 2) if len(lines) > _FEW else 0.0 for number in range(len(lines))]
+    for line, shift in zip(lines, aside, strict=True):
+        items.append(Path([(over(warp(p.x)) + shift, up(p.value)) for p in line.points], line.role, 2 if line.strong else 1.5))
+    items += [
+        _mark(line, point, over(warp(point.x)) + shift, up)
+        for line, shift in zip(lines, aside, strict=True)
+        for point in line.points
+    ]
     ordered = sorted(ends, key=lambda end: up(end[0]))
     for y, (value, label, role, strong) in zip(spread([up(e[0]) for e in ordered], (top, bottom)), ordered, strict=True):
         if abs(y - up(value)) > 4:
             items.append(Rule(right - 2, up(value), right + 6, y, role, 0.75))
-        items.append(Text(right + 8, y + 4, short(label, int((width - right - 8) / LETTER) + 1), role, bold=strong))
+        items.append(Text(right + 8, y + 4, fit(label, width - right - 6, bold=strong), role, bold=strong))
     tips = [point.tip for line in lines for point in line.points]
     tips += [level.tip or f"{level.label}: {percent(level.value)}" for level in levels]
     return Scene(name, title, "; ".join(tips), width, bottom + 44, items)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from gtimm.report.charts.axes import scale
 from gtimm.report.scene import Drawn, Group, Mark, Path, Rule, Scene, Text
 
+_TELLING = 0.005  # share of the predictions: the line passes over bins with fewer
+
 
 @dataclass(frozen=True)
 class Confident:
@@ -30,7 +32,7 @@ def reliability_chart(name: str, title: str, bins: Sequence[Confident], role: st
         items.append(Text(left - 6, up(tick) + 4, f"{100 * tick:.0f}%", "muted", "end", 11))
         items.append(Text(over(tick), top + side + 16, f"{100 * tick:.0f}%", "muted", "middle", 11))
     items.append(Rule(over(0), up(0), over(1), up(1), "muted", 1, (4, 4)))
-    items.append(Path([(over(b.confidence), up(b.accuracy)) for b in bins], role, 1.25))
+    items.append(Path([(over(b.confidence), up(b.accuracy)) for b in bins if b.share >= _TELLING], role, 1.25))
     for one in bins:
         size = max(0.55, 3.2 * math.sqrt(one.share))
         items.append(Group([Mark(over(one.confidence), up(one.accuracy), "circle", role, scale=size)], one.tip))

@@ -11,6 +11,7 @@ from gtimm.report.scene import Drawn, Group, Mark, Path, Rule, Scene, Text
 from gtimm.report.wording import percent
 
 _Area = tuple[float, float, float, float]  # left, right, top, bottom
+_CLOSE = 0.01  # units
 _ROOM = 1.35  # factor beyond the first and last spot on a logarithmic axis
 _MARGIN = 0.05  # share of the axis beyond them on another
 
@@ -99,7 +100,9 @@ def _names(spots: Sequence[Spot], marks: dict[str, _Area], edges: _Area) -> list
         places += [(right + 3, (high + low) / 2 + 4), (left - 3 - long, (high + low) / 2 + 4)]
         for start, base in places:
             area = (start - 3, start + long + 3, base - 11, base + 3)
-            inside = edges[0] <= start and start + long <= edges[1] and edges[2] <= area[2] and area[3] <= edges[3]
+            inside = (
+                edges[0] - _CLOSE <= start and start + long <= edges[1] + _CLOSE and edges[2] <= area[2] and area[3] <= edges[3]
+            )
             if inside and not any(_touch(area, other) for other in areas):
                 areas.append(area)
                 found.append(Text(start, base, spot.label, "ink", size=11))

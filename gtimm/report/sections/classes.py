@@ -26,11 +26,21 @@ _PAIRS = 20
 
 
 def classes(results: Results) -> Section | None:
-    """Return the details of each method, the recommended one first."""
+    """Return the details of each method, those tested whole and the recommended method first."""
     if not results.details:
         return None
-    best = results.recommendation.method if results.recommendation else None
-    order = sorted(results.details, key=lambda d: (d.method != best, kind(d) != GENERATION, -(d.budget or 0)))
+    advice = results.recommendation
+    best = (advice.method, advice.budget) if advice else (None, None)
+    order = sorted(
+        results.details,
+        key=lambda d: (
+            bool(d.missing_test),
+            (d.method, d.budget) != best,
+            d.method != best[0],
+            kind(d) != GENERATION,
+            -(d.budget or 0),
+        ),
+    )
     shown, figures, tables = [], [], []
     for number, detail in enumerate(order):
         name = f"classes-{number}-{slug(detail.method)}"

@@ -136,7 +136,7 @@ def _curves(sweep: Sweep) -> tuple[list[Curve], list[Level]]:
             levels.append(Level(series.name, points[0].mean or 0.0, style[0], _DASHES[len(levels) % len(_DASHES)], tip))
         elif points:
             places = [Place(float(p.x), p.mean or 0.0, interval(p), _tip(series, p), p.paper) for p in points]
-            curves.append(Curve(series.name, places, *style, strong=family(series.name) == GENERATION))
+            curves.append(Curve(series.name, places, *style, strong=family(series.name.lower()) == GENERATION))
     return curves, levels
 
 
@@ -178,7 +178,7 @@ def _styles(sweep: Sweep) -> list[tuple[str, str]]:
     """Return colour and mark of each series: a known method's own, where no series before it has that colour; else a free one."""
     found: list[tuple[str, str] | None] = []
     for series in sweep.series:
-        known = family(series.name)
+        known = family(series.name.lower())
         colour = method_role(series.name, known)
         taken = known == OTHERS or any(style and style[0] == colour for style in found)
         found.append(None if taken else (colour, method_shape(series.name, known)))

@@ -27,6 +27,7 @@ def differences(results: Results) -> Section | None:
         "correction": " and ".join(corrections),
         "significant": sum(c.p_adjusted < SIGNIFICANT for c in tested if c.p_adjusted is not None),
         "level": SIGNIFICANT,
+        "untested": len(results.comparisons) - len(tested),
         "joined": results.kind == "joined",
     }
     return Section("differences", "Differences", values, figures, [table])

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from gtimm.report.charts.axes import apart, bounds, length, nice_ticks, number_ticks, scale, short, spread
+from gtimm.report.charts.axes import apart, bounds, fit, length, nice_ticks, number_ticks, scale, spread
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.0, 1.0], [0.911, 0.9115], [-0.03, 0.012], []])
@@ -22,7 +22,7 @@ def test_scale_is_the_line_through_both_ends():
 
 
 def test_labels_that_would_touch_are_thinned_evenly():
-    wide = length("0.5", size=11) + 7
+    wide = length("0.5", size=11) + 7.01
     assert apart([(wide * i, "0.5") for i in range(11)]) == [True] * 11
     assert apart([((wide - 1) * i, "0.5") for i in range(11)]) == [i % 2 == 0 for i in range(11)]
     assert apart([(10.0 * i, "a long label") for i in range(8)]) == [i == 0 for i in range(8)]
@@ -41,6 +41,11 @@ def test_names_at_the_end_of_lines_keep_a_line_apart_and_inside():
     assert max(found) <= 60
 
 
-def test_short_text_is_left_alone_and_long_text_says_that_it_was_cut():
-    assert short("abc", 3) == "abc"
-    assert short("abcd", 3) == "ab…"
+@pytest.mark.parametrize("width", [20, 60, 100])
+def test_label_that_is_too_wide_says_that_it_was_cut_and_fits(width):
+    text = "gti-mm-dropout, dropout 0.5"
+    cut = fit(text, width, bold=True)
+    assert length(cut, bold=True) <= width
+    assert cut.endswith("…")
+    assert text.startswith(cut[:-1])
+    assert fit(text, 400, bold=True) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gtimm.report.charts.axes import length
 from gtimm.report.charts.heat import Heat, heat_chart
 from gtimm.report.scene import Box, Text
 
@@ -23,4 +24,4 @@ def test_long_names_of_columns_are_turned_and_fit_above():
     scene = heat_chart("n", "t", [[Heat("1", 0, ""), Heat("2", 1, "")]], ["a"], names, ("", ""))
     turned = [t for t in scene.drawn() if isinstance(t, Text) and t.text in names]
     assert [t.angle for t in turned] == [-90, -90]
-    assert min(b.y for b in scene.drawn() if isinstance(b, Box)) > 14 + 6.3 * 12 * 11 / 12
+    assert min(b.y for b in scene.drawn() if isinstance(b, Box)) > 14 + length(names[0], size=11)

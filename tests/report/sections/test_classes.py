@@ -20,6 +20,11 @@ def test_recommended_method_comes_first():
     assert [d["title"].split(",")[0] for d in found.values["details"]] == ["gti-mm", "hot-deck: 95% of images missing at random"]
 
 
+def test_those_tested_whole_come_first():
+    found = section([detail("ab", missing_test={"image": 0.5}), detail("ab", "hot-deck", None)])
+    assert [d["title"].split(":")[0] for d in found.values["details"]] == ["hot-deck", "gti-mm, 100/class"]
+
+
 def test_gains_are_drawn_largest_first_with_their_sign_and_absent_ones_left_out():
     one = detail(["a", "b", "c"], gain=[-0.1, 0.25, None])
     (shown,) = section([one]).values["details"]

@@ -24,17 +24,33 @@ def test_together_is_known_only_where_its_parts_are(parts, expected):
     assert together(Cost(dataset="d", method="m", **parts)) == expected
 
 
-def test_frontier_is_what_nothing_cheaper_matches_and_references_are_no_choice():
+def test_frontier_is_what_nothing_cheaper_matches_and_complete_data_is_no_choice():
     missing = {"image": 0.9}
     scores = {"zero-fill": (1, 0.5), "mean-fill": (2, 0.4), "hot-deck": (3, 0.6), "class-mean": (4, 0.6), "gti-mm": (9, 0.8)}
-    rows = [score(m, v, missing=missing) for m, (_, v) in scores.items()] + [score("multimodal", 0.99)]
+    rows = [score(m, v, missing=missing) for m, (_, v) in scores.items()] + [score("multimodal", 0.99), score("audio-only", 0.3)]
     costs = [{"dataset": "digits", "method": m, "train_seconds": s} for m, (s, _) in scores.items()]
-    costs.append({"dataset": "digits", "method": "multimodal", "train_seconds": 0.5})
+    costs += [{"dataset": "digits", "method": m, "train_seconds": 0.5} for m in ("multimodal", "audio-only")]
     section = cost(parse_results({"schema_version": 1, "rows": rows, "costs": costs}))
     (figure,) = section.figures
     drawn = [item for item in figure.scene.items if isinstance(item, Group)]
     hollow = {group.tip.split(":")[0]: next(m.hollow for m in group.items if isinstance(m, Mark)) for group in drawn}
-    assert hollow == {"mean-fill": True, "class-mean": True, "zero-fill": False, "hot-deck": False, "gti-mm": False}
+    assert hollow == {
+        "audio-only": False,
+        "mean-fill": True,
+        "class-mean": True,
+        "zero-fill": False,
+        "hot-deck": False,
+        "gti-mm": False,
+    }
+
+
+def test_the_other_modality_alone_is_a_choice_whichever_is_missing():
+    rows = [score(m, 0.5, missing={"audio": 0.9}) for m in ("zero-fill", "hot-deck")]
+    rows += [score("visual-only", 0.4), score("audio-only", 0.6)]
+    costs = [{"dataset": "digits", "method": row["method"], "train_seconds": i + 1.0} for i, row in enumerate(rows)]
+    (figure,) = cost(parse_results({"schema_version": 1, "rows": rows, "costs": costs})).figures
+    assert "visual-only" in figure.scene.description
+    assert "audio-only" not in figure.scene.description
 
 
 def test_table_has_every_cost_and_the_run_s_own_counters():
