@@ -148,7 +148,8 @@ def _capabilities(group: str, cls: type[Plugin], plugin: Plugin | None) -> dict[
         for one in fields(Info)
         if one.name not in APART and (one.name in ASKED.get(group, ()) or getattr(info, one.name) != one.default)
     }
-    for name, method in (("needs_label", "needs_label"), ("depths", "serves")):
+    answers = {"needs_label": "needs_label", "depths": "serves", "stores_training_data": "holds_training_data"}
+    for name, method in answers.items():
         if group == "imputers" and plugin is not None and name in found:
             found[name] = getattr(plugin, method)()
     return found

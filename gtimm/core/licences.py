@@ -155,8 +155,8 @@ def statement(plugin: Plugin) -> str:
     return (plugin.info.licence or UNKNOWN) + (f"; weights {weights}" if weights else "")
 
 
-def licences(pipe: Pipeline) -> dict[str, str]:
-    """Return the licences of all strategies of a pipeline, sorted by name: what results and model cards carry.
+def licences(*pipes: Pipeline) -> dict[str, str]:
+    """Return the licences of all strategies of pipelines, sorted by name: what results carry.
 
     Of strategies with one name and different licences, such as a backbone with other weights for each modality, all are said.
 
@@ -166,8 +166,9 @@ def licences(pipe: Pipeline) -> dict[str, str]:
         'Apache-2.0; weights Apache-2.0'
     """
     found: dict[str, dict[str, None]] = {}
-    for group, plugin in strategies(pipe):
-        found.setdefault(name_of(group, plugin), {})[statement(plugin)] = None
+    for pipe in pipes:
+        for group, plugin in strategies(pipe):
+            found.setdefault(name_of(group, plugin), {})[statement(plugin)] = None
     return {name: " / ".join(found[name]) for name in sorted(found)}
 
 
