@@ -171,7 +171,7 @@ def written(annotation: Any) -> str:
     Example:
         >>> from typing import Literal
         >>> written(tuple[int, ...] | None), written(Literal["a", "b"])
-        ("tuple[int, ...] | None", "'a' | 'b'")
+        ('tuple[int, ...] | None', "'a' | 'b'")
     """
     origin, parts = get_origin(annotation), get_args(annotation)
     if annotation in (None, NoneType):
