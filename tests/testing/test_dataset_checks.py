@@ -1,4 +1,4 @@
-"""The kit passes the embedded data (that which one brings: `tests/data`), and each check fails for a data set that breaks its promise, and for that one alone."""
+"""The kit passes the embedded data (what one brings: `tests/data`); each check fails for a data set that breaks its promise alone."""
 
 from __future__ import annotations
 
