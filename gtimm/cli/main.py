@@ -233,12 +233,21 @@ def report(
     report_runs(runs, out)
 
 
-@app.command(epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins --json[/bold]")
-def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List strategies: name, kind and origin, from package metadata alone."""
-    from gtimm.cli.tables import print_plugins
+@app.command(
+    epilog="Examples: [bold]gtimm plugins[/bold]; [bold]gtimm plugins clip[/bold]; [bold]gtimm plugins --details --json[/bold]"
+)
+def plugins(
+    name: Annotated[str | None, typer.Argument(help="Show all about the strategies of this name.")] = None,
+    details: Annotated[bool, typer.Option("--details", help="Show all about every strategy; imports them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List strategies: name, kind and origin, from package metadata alone; by name: options, capabilities, licences, what is missing."""
+    from gtimm.cli import plugins as listing
 
-    print_plugins(as_json)
+    if name is None and not details:
+        listing.print_list(as_json)
+    elif not listing.print_details(name, as_json):
+        raise typer.Exit(2)
 
 
 def main() -> None:

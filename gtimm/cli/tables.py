@@ -1,8 +1,7 @@
-"""What the command line prints: progress, result tables, plug-ins."""
+"""What the command line prints: progress and result tables."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,26 +56,6 @@ def print_results(results: dict[str, Any], folder: Path) -> None:
         )
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
     console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
-
-
-def print_plugins(as_json: bool) -> None:
-    """Print every registered strategy."""
-    from gtimm.core.registry import BASES, registry
-
-    found = [
-        {"group": group, "name": name, "distribution": entry.distribution, "version": entry.version, "target": entry.target}
-        for group in BASES
-        for name, entry in registry(group).view.items()
-    ]
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    table = Table()
-    for name in ("group", "name", "from", "class"):
-        table.add_column(name, overflow="fold")
-    for entry in found:
-        table.add_row(entry["group"], entry["name"], f"{entry['distribution']} {entry['version']}".strip(), entry["target"])
-    Console().print(table)
 
 
 def _setting(row: dict[str, Any]) -> str:

@@ -88,6 +88,11 @@ class Imputer(Plugin, ABC):
         """
         return None
 
+    def inside(self) -> tuple[Plugin, ...]:
+        """Return the source, where there is one."""
+        source = self.source()
+        return () if source is None else (source,)
+
     def needs_label(self) -> bool:
         """Return whether labels are read, with these options: such an imputer is refused on evaluation data."""
         return self.info.needs_label
@@ -133,7 +138,7 @@ class Generator(Imputer, ABC):
 
     def inside(self) -> tuple[Plugin, ...]:
         """Return the encoders that the gate judges by."""
-        return () if self.gate is None else self.gate.inside()
+        return (*super().inside(), *(() if self.gate is None else self.gate.inside()))
 
     def lacks(self) -> tuple[str, ...]:
         """Return what the fingerprint does not find."""

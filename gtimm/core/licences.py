@@ -155,8 +155,8 @@ def statement(plugin: Plugin) -> str:
     return (plugin.info.licence or UNKNOWN) + (f"; weights {weights}" if weights else "")
 
 
-def licences(pipe: Pipeline) -> dict[str, str]:
-    """Return the licences of all strategies of a pipeline, sorted by name: what results and model cards carry.
+def licences(*pipes: Pipeline) -> dict[str, str]:
+    """Return the licences of all strategies of pipelines, sorted by name: what results carry.
 
     Of strategies with one name and different licences, such as a backbone with other weights for each modality, all are said.
 
@@ -166,15 +166,30 @@ def licences(pipe: Pipeline) -> dict[str, str]:
         'Apache-2.0; weights Apache-2.0'
     """
     found: dict[str, dict[str, None]] = {}
-    for group, plugin in strategies(pipe):
-        found.setdefault(name_of(group, plugin), {})[statement(plugin)] = None
+    for pipe in pipes:
+        for group, plugin in strategies(pipe):
+            found.setdefault(name_of(group, plugin), {})[statement(plugin)] = None
     return {name: " / ".join(found[name]) for name in sorted(found)}
 
 
-def objections(plugin: Plugin) -> list[str]:
-    """Return why a strategy is not for commercial use, for its code and its weights; empty where it is."""
-    parts = {"code": plugin.info.licence or UNKNOWN, "weights": plugin.weights_licence()}
+def objections(plugin: Plugin | type[Plugin]) -> list[str]:
+    """Return why a strategy is not for commercial use, for its code and its weights; empty where it is.
+
+    Args:
+        plugin: a strategy, or a class with what `info` says of its default weights.
+    """
+    parts = {"code": plugin.info.licence or UNKNOWN, "weights": _weights(plugin)}
     return [f"{part}: {why}" for part, found in parts.items() if (why := refusal(found, plugin.info.commercial))]
+
+
+def conditions(plugin: Plugin | type[Plugin]) -> list[str]:
+    """Return what the licences of a strategy ask of whoever uses it, such as to name the authors; arguments as for `objections`."""
+    names = names_in(f"{plugin.info.licence} AND {_weights(plugin)}")
+    return [f"{name}: {KNOWN[name].note}" for name in dict.fromkeys(names) if name in KNOWN and KNOWN[name].note]
+
+
+def _weights(plugin: Plugin | type[Plugin]) -> str:
+    return plugin.info.weights_licence if isinstance(plugin, type) else plugin.weights_licence()
 
 
 def check_commercial(pipe: Pipeline) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import GtimmError
-from gtimm.core.licences import KNOWN, UNKNOWN, name_of, names_in, objections, strategies
+from gtimm.core.licences import UNKNOWN, conditions, name_of, objections, strategies
 
 if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
-    from gtimm.core.plugin import Plugin
     from gtimm.core.record import Facts
 
 NAMED = 20  # classes that are listed
@@ -97,7 +96,7 @@ def _scores(pipe: Pipeline) -> str:
 def _licences(pipe: Pipeline) -> str:
     used = list(strategies(pipe))
     rows = [
-        [name_of(group, one), one.info.licence or UNKNOWN, one.weights_licence() or "none", _conditions(one)]
+        [name_of(group, one), one.info.licence or UNKNOWN, one.weights_licence() or "none", "; ".join(conditions(one))]
         for group, one in used
     ]
     refused = [f"`{name_of(group, one)}` ({'; '.join(why)})" for group, one in used if (why := objections(one))]
@@ -113,11 +112,6 @@ def _licences(pipe: Pipeline) -> str:
             words + " The training data has terms of its own. This is no legal advice.",
         ]
     )
-
-
-def _conditions(plugin: Plugin) -> str:
-    names = names_in(f"{plugin.info.licence} AND {plugin.weights_licence()}")
-    return "; ".join(f"{name}: {KNOWN[name].note}" for name in dict.fromkeys(names) if name in KNOWN and KNOWN[name].note)
 
 
 def _again(pipe: Pipeline) -> str:

@@ -85,7 +85,8 @@ class Record:
             bare = pipe.unfilled.get(m, 0)
             if holes:
                 name = "" if imputer is None else name_of("imputers", imputer)
-                filled[m] = Filling(name, isinstance(imputer, Generator), 0 if imputer is None else holes - bare, bare)
+                made = imputer is not None and any(isinstance(one, Generator) for one in (imputer, imputer.source()))
+                filled[m] = Filling(name, made, 0 if imputer is None else holes - bare, bare)
         return cls(facts, None if val is None else Facts.of(val, pipe.kinds), filled)
 
     def with_scores(self, facts: Facts) -> Record:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -40,14 +40,12 @@ class Entry:
     @property
     def distribution(self) -> str:
         """Name of the distribution that declares the entry, `"session"` for one registered at run time."""
-        if self.point is None:
-            return "session"
-        return self.point.dist.name if self.point.dist is not None else "unknown"
+        return "session" if self.point is None else _origin(self.point.dist)[0]
 
     @property
     def version(self) -> str:
         """Version of that distribution, or an empty string."""
-        return self.point.dist.version if self.point is not None and self.point.dist is not None else ""
+        return "" if self.point is None else _origin(self.point.dist)[1]
 
     @property
     def target(self) -> str:
@@ -56,6 +54,23 @@ class Entry:
             return self.point.value
         assert self.cls is not None
         return f"{self.cls.__module__}:{self.cls.__qualname__}"
+
+
+@cache
+def _origin(dist: Distribution | None) -> tuple[str, str]:
+    """Return name and version of a distribution, whose metadata is read once: that of ours holds the whole README."""
+    return ("unknown", "") if dist is None else (dist.name, dist.version)
+
+
+@cache
+def _installed(group: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a group; what is installed is looked through once, for all groups."""
+    return tuple(_everything().select(group=group))
+
+
+@cache
+def _everything() -> Any:
+    return entry_points()
 
 
 class Registry(Mapping[str, Entry], Generic[T]):
@@ -76,7 +91,7 @@ class Registry(Mapping[str, Entry], Generic[T]):
         self._entries: dict[str, list[Entry]] = {}
         self._loaded: dict[str, type[T]] = {}
         self._warned: set[str] = set()
-        for point in entry_points(group=f"gtimm.{group}") if points is None else points:
+        for point in _installed(f"gtimm.{group}") if points is None else points:
             self._entries.setdefault(point.name, []).append(Entry(point.name, point))
 
     @property
@@ -103,6 +118,19 @@ class Registry(Mapping[str, Entry], Generic[T]):
     def view(self) -> Mapping[str, Entry]:
         """Name to entry, sorted; a name claimed twice shows its first claimant."""
         return MappingProxyType({name: self._entries[name][0] for name in self})
+
+    def claims(self, name: str) -> tuple[Entry, ...]:
+        """Return all entries of a name, the one that is used first; several where packages clash.
+
+        Raises:
+            ConfigError: no such name.
+        """
+        found = tuple(self._entries.get(name, ()))
+        if not found:
+            raise ConfigError(
+                f"Unknown name {name!r} in {self.group!r}.{did_you_mean(str(name), self)} Known: {', '.join(self) or 'none'}."
+            )
+        return tuple(sorted(found, key=lambda entry: (entry.distribution != OURS, entry.distribution)))
 
     def register(self, name: str, cls: type[T], *, replace: bool = False) -> None:
         """Register a class for this session.
@@ -190,14 +218,9 @@ class Registry(Mapping[str, Entry], Generic[T]):
         return found
 
     def _pick(self, name: str) -> Entry:
-        entries = self._entries.get(name)
-        if not entries:
-            raise ConfigError(
-                f"Unknown name {name!r} in {self.group!r}.{did_you_mean(str(name), self)} Known: {', '.join(self) or 'none'}."
-            )
-        ours = [entry for entry in entries if entry.distribution == OURS]
-        if ours:
-            return ours[0]
+        entries = self.claims(name)
+        if entries[0].distribution == OURS:
+            return entries[0]
         if len({entry.target for entry in entries}) > 1:
             claims = " and ".join(f"{e.distribution} ({e.target})" for e in entries)
             raise PluginError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gtimm.core.bank.plan import seconds_per_item
-from gtimm.core.by_modality import ByModality
+from gtimm.core.licences import licences
 from gtimm.experiments.cells import Cell
 from gtimm.experiments.statistics import Bootstrap, Interval
 
@@ -187,15 +187,5 @@ def simulated(job: Job) -> list[tuple[str, str, MultimodalDataset]]:
 
 
 def licences_of(pipes: Iterable[Pipeline]) -> dict[str, str]:
-    """Return strategy to the licence of its code, and of its weights where it has some."""
-    from gtimm.core.registry import registry
-
-    found: dict[str, str] = {}
-    for pipe in pipes:
-        used: Mapping[Any, ByModality[Any]] = {"backbones": pipe.backbones, "imputers": pipe.imputers}
-        for group, by_modality in used.items():
-            for strategy in by_modality:
-                info = type(strategy).info
-                name = registry(group).spec(strategy)["name"]
-                found[name] = info.licence + (f"; weights {info.weights_licence}" if info.weights_licence else "")
-    return dict(sorted(found.items()))
+    """Return strategy to the licence of its code, and of its weights where it has some; see `gtimm.core.licences.licences`."""
+    return licences(*pipes)

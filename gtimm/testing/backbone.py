@@ -144,6 +144,15 @@ def check_other_kinds_are_refused(backbone: Backbone, payloads: Payloads) -> Non
         raise AssertionError(f"preprocess({kind!r}, ...) was not refused, and info.kinds is {backbone.info.kinds}.")
 
 
+def check_kinds_of_one_space_are_alike(backbone: Backbone, payloads: Payloads) -> None:
+    """Kinds that are said to lie in one space are among those embedded, and their pooled features are of one length."""
+    space = backbone.info.one_space
+    others = set(space) - set(backbone.info.kinds or KINDS)
+    assert not others, f"info.one_space names {', '.join(sorted(others))}, which info.kinds does not."
+    sizes = {kind: backbone.size(kind) for kind in payloads if kind in space}
+    assert len(set(sizes.values())) < 2, f"info.one_space holds kinds of several lengths, which nobody can compare: {sizes}."
+
+
 def check_worker_processes_can_have_it(backbone: Backbone, payloads: Payloads) -> None:
     """Payloads are prepared in worker processes too: the backbone can be pickled and is the same there."""
     again = pickle.loads(pickle.dumps(backbone))  # noqa: S301 - our own bytes
@@ -203,6 +212,7 @@ BACKBONE_CHECKS: tuple[Check, ...] = (
     check_fingerprint_is_stable,
     check_nothing_to_embed,
     check_other_kinds_are_refused,
+    check_kinds_of_one_space_are_alike,
     check_worker_processes_can_have_it,
     check_global_randomness_is_left_alone,
     check_last_block_finishes,

@@ -219,4 +219,4 @@ ROW_PROMPT_CHECKS: tuple[Check, ...] = (
 
 def _texts(prompts: RowPrompts, data: MultimodalDataset, target: str) -> list[str | None]:
     with trial() as run:
-        return prompts.texts(WatchedView(data, run.workspace, "pooled", labels=False), target)
+        return prompts.texts(WatchedView(data, run.workspace), target)

@@ -34,10 +34,15 @@ RATE = 16_000
 class Plain(Backbone):
     """An encoder without weights: a vector is its own feature, and so are the mean colours of an image and digests of sound and text.
 
-    It has both depths: pooled features are the tangent hyperbolic of the stored ones, to which the mean of the tokens was added.
+    All kinds are said to lie in one space. It has both depths: pooled features are the tangent hyperbolic of the stored ones, to which
+    the mean of the tokens was added.
     """
 
-    info: ClassVar[Info] = Info(kinds=("vector", "image", "audio", "text"), depths=("pooled", "last_block"))
+    info: ClassVar[Info] = Info(
+        kinds=("vector", "image", "audio", "text"),
+        one_space=("vector", "image", "audio", "text"),
+        depths=("pooled", "last_block"),
+    )
 
     def fingerprint(self) -> str:
         """Return a constant; there is nothing to change."""

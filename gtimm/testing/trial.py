@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from gtimm.core.filling import Filler
 from gtimm.core.media import payload_key
 from gtimm.core.pool import Features, Payloads, Pool, Requests
+from gtimm.core.registry import registry
 from gtimm.core.view import DatasetView
 from gtimm.core.workspace import Workspace
 from gtimm.testing.samples import Plain
@@ -34,8 +37,15 @@ Outcome = tuple[dict[str, bytes], list[Offer]]
 class WatchedView(DatasetView):
     """A view that hands out the same arrays each time, so that a change to one stays to be seen."""
 
-    def __init__(self, data: MultimodalDataset, workspace: Workspace, depth: Depth, labels: bool) -> None:
-        super().__init__(data, workspace, dict.fromkeys(data.modalities, Plain()), depth, labels)
+    def __init__(
+        self,
+        data: MultimodalDataset,
+        workspace: Workspace,
+        depth: Depth = "pooled",
+        labels: bool = False,
+        items: Callable[[str], NDArray[np.float32]] | None = None,
+    ) -> None:
+        super().__init__(data, workspace, dict.fromkeys(data.modalities, Plain()), depth, labels, items)
         self._kept: dict[tuple[str, str], NDArray[Any]] = {}
         if self.labels is not None:
             self.labels = self.labels.copy()
@@ -71,11 +81,18 @@ class Trial:
 
     def view(self, imputer: Imputer, data: MultimodalDataset, role: Role, depth: Depth = "pooled") -> WatchedView:
         """Return what an imputer may see of a data set: labels for training alone, where it declares that it reads them."""
-        return WatchedView(data, self.workspace, depth, role == "train" and imputer.needs_label())
+        source = imputer.source()
+        items = None if source is None or role == "eval" else partial(self._items, source, data, depth)
+        return WatchedView(data, self.workspace, depth, role == "train" and imputer.needs_label(), items)
 
     def fit(self, imputer: Imputer, train: MultimodalDataset, target: str, depth: Depth = "pooled") -> State:
-        """Fit on training data."""
+        """Fit on training data; what a source offers is made when it is asked for."""
         return imputer.fit(self.view(imputer, train, "train", depth), target)
+
+    def _items(self, source: Imputer, data: MultimodalDataset, depth: Depth, modality: str) -> NDArray[np.float32]:
+        engine = registry("engines").create("local")
+        filler = Filler(self.workspace, dict.fromkeys(data.modalities, Plain()), depth, engine, allow=True, accepts_absent=True)
+        return filler.items(source, data, modality)
 
     def pool(
         self, imputer: Imputer, data: MultimodalDataset, target: str, state: State, role: Role, depth: Depth = "pooled"

@@ -133,6 +133,8 @@ def test_what_stands_inside_another_strategy_counts() -> None:
     asked = {"name": "stable-diffusion-tiny", "prompts": {"name": "descriptions", "model": "llm/"}}
     with pytest.raises(LicenceError, match=r"descriptions \(weights: nobody"):
         Pipeline("imagebind-tiny", asked, commercial=True)
+    with pytest.raises(LicenceError, match=r"audioldm2 \(weights"):
+        Pipeline("imagebind-tiny", {"audio": {"name": "retrieval", "bank": "audioldm2"}}, commercial=True)
     pipe = Pipeline("imagebind-tiny", "stable-diffusion-tiny", {"name": "dropout", "base": "gated"}, balance="ogm-ge")
     assert list(licences(pipe)) == ["dropout", "gated", "imagebind-tiny", "label", "ogm-ge", "stable-diffusion-tiny", "zero"]
 
@@ -162,6 +164,8 @@ def test_results_carry_code_and_weights_by_registered_name() -> None:
 def test_one_strategy_with_several_weights_says_all() -> None:
     pipe = Pipeline({"image": "clip", "text": {"name": "clip", "pretrained": "metaclip_400m"}})
     assert licences(pipe)["clip"] == "Apache-2.0; weights MIT / Apache-2.0; weights CC-BY-NC-4.0"
+    other = Pipeline({"name": "clip", "pretrained": "dfn2b"})
+    assert licences(Pipeline("clip"), other)["clip"] == "Apache-2.0; weights MIT / Apache-2.0; weights apple-amlr"
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1, None])

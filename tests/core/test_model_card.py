@@ -49,6 +49,13 @@ def test_holes_of_the_data_are_not_those_hidden_on_purpose_and_bare_rows_are_not
     assert "mechanism" not in pipe.model_card()
 
 
+def test_items_that_a_bank_made_are_synthetic_whoever_picks_them() -> None:
+    data = pictures(24)
+    imputer = {"image": {"name": "retrieval", "bank": "toy-generator"}, "vector": "zero"}
+    card = Pipeline("toy", imputer, train=FAST).fit(data, missing=Missing(image=0.5)).model_card()
+    assert table(card, "Training data")["image"] == ["12", "12", "12", "retrieval", "50.0%"]
+
+
 def test_scores_are_those_of_evaluate_the_last_of_each_data(generated: Pipeline) -> None:
     test = pictures(12, seed=1)
     assert "`evaluate` was not called" in generated.model_card()

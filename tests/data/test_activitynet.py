@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gtimm import load_dataset
 from gtimm.core.errors import DataError
 from gtimm.core.media import load_audio, load_image, payload_key
 from gtimm.data.activitynet import LIST, ActivityNet
+from gtimm.testing import check_dataset
 
 LABELS = ("Archery", "Playing badminton")
 
@@ -173,3 +175,12 @@ def test_files_that_are_not_there_or_not_json_are_named(root: Path) -> None:
         (root / LIST).write_text(content)
         with pytest.raises(DataError, match=message):
             load_dataset("activitynet", root=str(root))
+
+
+def test_it_keeps_every_promise_of_a_data_set(root: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        check_dataset(
+            ActivityNet(root=str(root), val_share=0.4),
+            expected_failed_checks={"check_no_row_is_in_two_splits": "all films here have the same content"},
+        )

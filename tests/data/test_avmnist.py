@@ -18,7 +18,8 @@ from gtimm import MultimodalDataset, load_dataset
 from gtimm.core.dataset import Splits
 from gtimm.core.errors import ConfigError, DataError, MediaError
 from gtimm.core.media import load_audio, load_image
-from gtimm.data.avmnist import read_digits
+from gtimm.data.avmnist import AVMnist, read_digits
+from gtimm.testing import check_dataset
 
 VOICES = ("jackson", "nicolas", "theo")
 RECORDINGS = 10  # of each digit by each voice
@@ -240,3 +241,7 @@ def test_real_recordings_serve_the_literatures_numbers(npm: Path, tmp_path: Path
     assert (len(found.train), len(found.test)) == (1050, 450)
     assert len(set(heard(found.train)) | set(heard(found.test))) == 1500
     assert {int(index) for _, _, index in heard(found.test)} == set(range(15))
+
+
+def test_it_keeps_every_promise_of_a_data_set(mnist: Path, speech: Path) -> None:
+    check_dataset(AVMnist(images=str(mnist), speech=str(speech), **SMALL))

@@ -14,6 +14,7 @@ from gtimm import load_dataset
 from gtimm.core.errors import ConfigError, DataError, MediaError
 from gtimm.core.media import load_image
 from gtimm.data.crisismmd import CrisisMMD, CrisisMMDAgreed
+from gtimm.testing import check_dataset
 
 FOLDER = "crisismmd_datasplit_all"
 SIZES = {"train": 4, "dev": 2, "test": 3}
@@ -238,3 +239,8 @@ def test_the_published_counts_are_those_of_the_papers() -> None:
     assert dict(CrisisMMDAgreed.published) == {"train": 6126, "val": 998, "test": 955, "rows": 8079, "classes": 5}
     # What is published of all rows counts the excluded ones too.
     assert dict(CrisisMMD.published) == {"train, all labels": 13_608, "val, all labels": 2_237, "test, all labels": 2_237}
+
+
+def test_both_keep_every_promise_of_a_data_set(whole: Path, agreed: Path) -> None:
+    check_dataset(CrisisMMD(root=str(whole)))
+    check_dataset(CrisisMMDAgreed(root=str(agreed)))

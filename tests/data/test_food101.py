@@ -15,6 +15,7 @@ from gtimm import load_dataset
 from gtimm.core.errors import ConfigError, DataError, MediaError
 from gtimm.core.media import load_image
 from gtimm.data.food101 import Food101, names_class, read_titles, without_class
+from gtimm.testing import check_dataset
 
 SIZES = {"train": 10, "test": 3}
 
@@ -187,3 +188,7 @@ def test_pictures_that_cannot_be_decoded_are_left_to_their_use_or_taken_as_missi
     with pytest.raises(MediaError, match="apple_pie_0"):
         load_image(load_dataset("food101", root=str(root)).test.payload("image", 0))
     assert not load_dataset("food101", root=str(root), unreadable="missing").test.present("image")[0]
+
+
+def test_it_keeps_every_promise_of_a_data_set(whole: Path) -> None:
+    check_dataset(Food101(root=str(whole)))

@@ -15,6 +15,7 @@ from gtimm import Pipeline, load_dataset
 from gtimm.core.errors import ConfigError, DataError, MediaError
 from gtimm.core.media import load_image
 from gtimm.data.mmimdb import GENRES, MMIMDb
+from gtimm.testing import check_dataset
 
 FILMS: dict[str, tuple[str, list[str], list[str]]] = {
     # number: split, genres, plots
@@ -173,3 +174,7 @@ def test_a_film_without_plots_has_a_hole_and_so_has_a_poster_that_cannot_be_deco
     with pytest.raises(MediaError, match="0109830"):
         load_image(found.payload("image", 1))
     assert load_dataset("mmimdb", root=str(root), unreadable="missing").test.present("image").tolist() == [True, False]
+
+
+def test_it_keeps_every_promise_of_a_data_set(whole: Path) -> None:
+    check_dataset(MMIMDb(root=str(whole)))

@@ -13,6 +13,7 @@ from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.media import load_audio, load_image
 from gtimm.data import moments
 from gtimm.data.moments import MomentsInTime
+from gtimm.testing import check_dataset
 
 COUNTS = {"clapping": 6, "adult+female+singing": 5, "barking": 5, "boiling": 4}
 
@@ -128,3 +129,10 @@ def test_classes_and_files_that_are_not_there_are_named(root: Path) -> None:
     add(root, "clapping/a_1.mp4", "validationSet.csv")
     with pytest.raises(DataError, match="has no lines"):
         load_dataset("moments", root=str(root), classes=4)
+
+
+def test_it_keeps_every_promise_of_a_data_set(whole: Path) -> None:
+    check_dataset(
+        MomentsInTime(root=str(whole), classes=3, val_share=0.3),
+        expected_failed_checks={"check_no_row_is_in_two_splits": "all films here have the same content"},
+    )

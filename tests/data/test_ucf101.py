@@ -17,6 +17,7 @@ from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.films.prepare import prepare
 from gtimm.core.media import FilmPart, load_audio, load_image
 from gtimm.data.ucf101 import UCF101, WITH_SOUND
+from gtimm.testing import check_dataset
 
 UCF50 = """BaseballPitch Basketball BenchPress Biking Billiards BreastStroke CleanAndJerk Diving Drumming Fencing GolfSwing HighJump
 HorseRace HorseRiding HulaHoop JavelinThrow JugglingBalls JumpingJack JumpRope Kayaking Lunges MilitaryParade Mixing Nunchucks
@@ -198,3 +199,7 @@ def test_a_part_of_a_film_needs_both_bounds() -> None:
     for bounds in ((1, None), (2, 1), (-1, 1), (float("nan"), 1), (0, float("inf"))):
         with pytest.raises(ConfigError, match=r"0 <= start < end"):
             FilmPart("a.mp4", *bounds)
+
+
+def test_it_keeps_every_promise_of_a_data_set(whole: Path) -> None:
+    check_dataset(UCF101(root=str(whole)))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gtimm.core.registry import registry
+from gtimm.testing import check_imputer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_imputer.py"
 
@@ -35,6 +36,10 @@ def test_the_imputer_is_used_by_name(main: Any, capsys: pytest.CaptureFixture[st
 def test_the_miniature_runs(main: Any, tmp_path: Path) -> None:
     scores = main(["--miniature", "--seeds", "1", "--missing", "0.9", "--store", str(tmp_path)])
     assert all(0.3 < score < 1 for values in scores.values() for score in values)
+
+
+def test_it_keeps_every_promise_of_an_imputer() -> None:
+    check_imputer(runpy.run_path(str(EXAMPLE))["NoisyDeck"](copies=3))
 
 
 def test_it_is_short() -> None:

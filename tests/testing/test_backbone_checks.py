@@ -129,6 +129,20 @@ class TakesAll(ToyBackbone):
         pass
 
 
+class SaysOneSpace(ToyBackbone):
+    info: ClassVar[Info] = Info(kinds=("vector", "text"), one_space=("vector", "text"))
+
+    def size(self, kind: str, depth: str = "pooled") -> int:
+        return 3 if kind == "text" else 4
+
+    def prepare(self, kind: str, payload: Any) -> Any:
+        return super().prepare(kind, payload)[: self.size(kind)]
+
+
+class SaysOtherKinds(ToyBackbone):
+    info: ClassVar[Info] = Info(kinds=("vector", "text"), one_space=("vector", "image"))
+
+
 class Rolls(ToyBackbone):
     def prepare(self, kind: str, payload: Any) -> Any:
         torch.rand(())
@@ -203,6 +217,8 @@ BROKEN = [
     (Forgetful(), "check_fingerprint_is_stable", "of an equal backbone differs"),
     (NeedsSome(), "check_nothing_to_embed", "RuntimeError"),
     (TakesAll(), "check_other_kinds_are_refused", "was not refused"),
+    (SaysOneSpace(), "check_kinds_of_one_space_are_alike", "several lengths"),
+    (SaysOtherKinds(), "check_kinds_of_one_space_are_alike", "names image"),
     (StaysHome(scale=2.0), "check_worker_processes_can_have_it", "read again"),
     (Rolls(), "check_global_randomness_is_left_alone", "global random generator"),
     (Scaled(), "check_last_block_finishes", "not the pooled embedding"),
@@ -218,7 +234,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("backbone", "name", "message"), BROKEN, ids=lambda value: type(value).__name__)
 def test_a_broken_promise_is_found_and_no_other_is_blamed(backbone: ToyBackbone, name: str, message: str) -> None:
-    blames(backbone, name, message, payloads=VECTORS)
+    blames(backbone, name, message, payloads={**VECTORS, "text": MEDIA["text"]} if "text" in backbone.info.kinds else VECTORS)
 
 
 def test_every_check_has_somebody_who_breaks_it_and_honest_ones_keep_all() -> None:

@@ -33,6 +33,7 @@ OURS: list[Any] = [
     "hot-deck",
     "retrieval",
     {"name": "retrieval", "average": True, "dtype": "float16"},
+    {"name": "retrieval", "bank": {"name": "toy-generator", "per_class": 1}},
     {"name": "regression", "draws": 3},
     "toy-generator",
     {"name": "stable-diffusion-tiny", **TINY},
@@ -44,7 +45,8 @@ OURS: list[Any] = [
 
 @pytest.mark.parametrize("spec", OURS, ids=str)
 def test_every_imputer_of_ours_keeps_every_promise(spec: Any) -> None:
-    check_imputer(registry("imputers").create(spec))
+    imputer = registry("imputers").create(spec)
+    check_imputer(imputer, None if imputer.source() is None else sample_data("image").data)
 
 
 def test_what_fills_with_empty_payloads_and_with_files_keeps_every_promise(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gtimm.backbones.clip.overlong import Overlong, overlong
 from gtimm.backbones.clip.preprocess import context_length
 from gtimm.backbones.clip.source import LOCAL, Source, find, tag_licence
 from gtimm.core.backbone import Backbone
-from gtimm.core.errors import ConfigError, WeightsError
+from gtimm.core.errors import ConfigError, GtimmError, WeightsError
 from gtimm.core.files import file_digest
 from gtimm.core.licences import UNKNOWN
 from gtimm.core.media import Payload, load_still, load_text, still_kind
@@ -64,6 +64,14 @@ class Clip(Backbone):
     def weights_licence(self) -> str:
         """Return what the option says, else the licence of a tag of open_clip's."""
         return self.licence or (tag_licence(self.pretrained) if ":" not in self.model else UNKNOWN)
+
+    def lacks(self) -> tuple[str, ...]:
+        """Return whether the model's files are not here; they are not read."""
+        try:
+            self.model_copy(update={"download": False}).source()
+        except GtimmError as error:
+            return (str(error),)
+        return ()
 
     def source(self) -> Source:
         """Return where the model's files are; raises `WeightsError` where they are not."""

@@ -67,6 +67,14 @@ class ImageBind(Backbone):
         """Return the published weights' licence unless the option says another."""
         return self.licence or self.info.weights_licence
 
+    def lacks(self) -> tuple[str, ...]:
+        """Return whether the checkpoint is not here; it is not read."""
+        try:
+            self._weights()
+        except WeightsError as error:
+            return (str(error),)
+        return ()
+
     def sizes(self) -> ImageBindConfig:
         """Sizes of the model, from the config file."""
         return load_config(self.config)
