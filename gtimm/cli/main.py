@@ -49,7 +49,7 @@ def root(
 def demo(
     out: Out = Path("runs/demo"),
     missing: Annotated[str, typer.Option(help="What is missing and generated: image, or audio (needs gtimm[speech]).")] = "image",
-    seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 5,
+    seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 8,
     speech: Annotated[
         Path | None, typer.Option(help="Folder of real spoken digits, {digit}_{speaker}_{index}.wav, instead of synthetic ones.")
     ] = None,

@@ -45,7 +45,7 @@ def run_demo(
     out: str | Path,
     *,
     missing: str = "image",
-    seeds: int = 5,
+    seeds: int = 8,
     speech: str | None = None,
     store: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
