@@ -69,11 +69,16 @@ class Finding:
         return "mixed" if above else "fails" if below else "undecided"
 
     @property
+    def content(self) -> tuple[str, ...]:
+        """What is the same where another exhibit says the same of the same cells."""
+        return (self.says, *(cell.setting.key() for pair in self.pairs for cell in pair))
+
+    @property
     def sentence(self) -> str:
-        """The claim, how many differences bear it out, and the lowest of them."""
+        """The claim, how many differences bear it out, and the lowest of them; without its exhibit."""
         count, (above, below) = len(self.differences), self.counts
         where, least = min(self.differences, key=lambda pair: pair[1].mean)
-        says = f"{heading(self.exhibit)}, {self.says}: {SAID[self.verdict]}. "
+        says = f"{self.says}: {SAID[self.verdict]}. "
         if count == 1:
             return f"{says}{where}: {points(least)} points."
         counted = f"All {count} differences are above zero"
@@ -103,6 +108,18 @@ def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstr
     return found
 
 
+def said(findings: Sequence[Finding], path_only: Collection[str] = ()) -> list[str]:
+    """Return the findings in words, with all exhibits that say the same; those whose numbers mean nothing are marked."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((*one.content, str(one.exhibit in path_only)), []).append(one)
+    found = []
+    for same in groups.values():
+        mark = " (path only)" if same[0].exhibit in path_only else ""
+        found.append(f"{' and '.join(heading(one.exhibit) for one in same)}{mark}, {same[0].sentence}")
+    return found
+
+
 def compared(findings: Sequence[Finding], bootstrap: Bootstrap) -> list[dict[str, Any]]:
     """Return the differences of all findings as comparisons of `results.json`, each once, p-values corrected for their number."""
     pairs = {(one.setting.key(), other.setting.key()): (one, other) for found in findings for one, other in found.pairs}
@@ -121,11 +138,7 @@ def verdict(findings: Sequence[Finding], path_only: Collection[str] = ()) -> dic
         findings: those that say the same of the same cells count once.
         path_only: exhibits whose numbers mean nothing on this data; their claims do not count.
     """
-    counted = {
-        (one.says, *((a.setting.key(), b.setting.key()) for a, b in one.pairs)): one.verdict
-        for one in findings
-        if not one.ours and one.exhibit not in path_only
-    }
+    counted = {one.content: one.verdict for one in findings if not one.ours and one.exhibit not in path_only}
     if not counted:
         return None
     count = {name: sum(found == name for found in counted.values()) for name in SAID}

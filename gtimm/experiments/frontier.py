@@ -53,12 +53,9 @@ def knee(cells: Sequence[Cell], baseline: Cell, bootstrap: Bootstrap, enough: fl
     gain = bootstrap.interval(last.values - baseline.values, difference=True)
     if gain.low <= 0:
         return None
-    for cell in ordered:
-        share = float((cell.values - baseline.values).mean(dtype=np.float64)) / gain.mean
-        if share >= enough:
-            rest = bootstrap.interval(last.values - cell.values, difference=True)
-            return Knee(cell.setting.budget or 0, last.setting.budget or 0, share, gain, rest)
-    raise AssertionError("the largest budget has its own gain")
+    largest = last.setting.budget or 0
+    every = [_share(cell, last, baseline, bootstrap, gain) for cell in ordered]
+    return next((one for one in every if one.share >= enough), Knee(largest, largest, 1.0, gain, every[-1].rest))
 
 
 def knee_sentence(
@@ -84,19 +81,28 @@ def knee_sentence(
         last = max(cells, key=lambda cell: cell.setting.budget or 0)
         gain = bootstrap.interval(last.values - baseline.values, difference=True)
         return f"{last.setting.budget} {what} a class gain nothing over {other} that these data can show: {points(gain)} points."
+    whole = f"the gain that {found.largest} {what} a class give over {other} ({points(found.gain)} points)"
+    smaller = [cell for cell in cells if (cell.setting.budget or 0) < found.largest]
+    if found.budget == found.largest and not smaller:
+        return f"{found.largest} {what} a class gain {points(found.gain)} points over {other}; no other budget was run."
     if found.budget == found.largest:
-        return (
-            f"Each step up to {found.largest} {what} a class still pays: no smaller budget gives {ENOUGH:.0%} of its gain over {other}, "
-            f"{points(found.gain)} points."
-        )
-    share = "all" if found.share >= 1 else f"{found.share:.0%}"
+        next_one = max(smaller, key=lambda cell: cell.setting.budget or 0)
+        last = max(cells, key=lambda cell: cell.setting.budget or 0)
+        found = _share(next_one, last, baseline, bootstrap, found.gain)
+        start = f"No smaller budget gives {ENOUGH:.0%} of {whole}; {found.budget} give {found.share:.0%}"
+    else:
+        start = f"{found.budget} {what} a class give {'all' if found.share >= 1 else f'{found.share:.0%}'} of {whole}"
     cost = ""
     if seconds is not None and classes:
         cost = f", in {duration(found.budget * classes * seconds)} instead of {duration(found.largest * classes * seconds)}"
-    return (
-        f"{found.budget} {what} a class give {share} of the gain that {found.largest} give over {other} ({points(found.gain)} points)"
-        f"{cost}; the rest is {points(found.rest)} points."
-    )
+    return f"{start}{cost}; the rest is {points(found.rest)} points."
+
+
+def _share(cell: Cell, last: Cell, baseline: Cell, bootstrap: Bootstrap, gain: Interval) -> Knee:
+    """Return what one budget gives of the largest one's gain."""
+    share = float((cell.values - baseline.values).mean(dtype=np.float64)) / gain.mean
+    rest = bootstrap.interval(last.values - cell.values, difference=True)
+    return Knee(cell.setting.budget or 0, last.setting.budget or 0, share, gain, rest)
 
 
 def frontier(

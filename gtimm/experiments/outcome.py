@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtimm.core.bank.plan import seconds_per_item
 from gtimm.experiments.beside import beside, paper_notes
-from gtimm.experiments.claims import Finding, compared, held, verdict
+from gtimm.experiments.claims import Finding, compared, held, said, verdict
 from gtimm.experiments.curves import by_key
 from gtimm.experiments.frontier import frontier, knee_sentence
 from gtimm.experiments.identity import data_digest
@@ -95,7 +95,7 @@ class Outcome:
 
     def notes(self, left_out: Sequence[str]) -> list[str]:
         """Return what a reader should know: what was found, what was left out, and what is odd in the paper."""
-        found = [one.sentence for one in self.findings()] + list(left_out)
+        found = said(self.findings(), self.bench.preset.path_only) + list(left_out)
         for plan in self.plans:
             if reason := self.bench.preset.path_only.get(plan.name):
                 found.append(f"{heading(plan.name)} is path only: {reason}.")
@@ -121,6 +121,11 @@ class Outcome:
             for curves in plan.curves:
                 budgets = curves.name.startswith("quantity")
                 made = curves.sweep(cells, self.bootstrap, _paper(plan), self._knee(curves, cells) if budgets else None)
+                if reason := self.bench.preset.path_only.get(plan.name):
+                    sentence = f"These numbers mean nothing here: {reason}."
+                    made = made.model_copy(
+                        update={"title": f"{made.title} ({heading(plan.name)}, path only)", "sentence": sentence}
+                    )
                 found.setdefault(repr((made.name, made.series)), made)
                 if budgets:
                     costs = self._frontier(curves, cells, made.sentence)

@@ -9,7 +9,7 @@ from scipy.stats import ttest_rel
 
 from gtimm.experiments.bench import Claim
 from gtimm.experiments.cells import Cell
-from gtimm.experiments.claims import compared, held, verdict
+from gtimm.experiments.claims import compared, held, said, verdict
 from gtimm.experiments.curves import by_key
 from gtimm.experiments.statistics import Bootstrap
 
@@ -44,7 +44,8 @@ def test_a_claim_holds_where_every_interval_is_above_zero(
     (found,) = held("table3", [CLAIM], cells(*scores, apart=apart), BOOTSTRAP)
     assert found.verdict == expected
     assert words in found.sentence
-    assert found.sentence.startswith("Table 3, it is best: ")
+    assert said([found]) == [f"Table 3, {found.sentence}"]
+    assert found.sentence.startswith("it is best: ")
 
 
 def test_one_difference_of_many_that_is_barely_below_zero_does_not_speak_against_a_claim() -> None:
@@ -76,11 +77,13 @@ def test_the_verdict_counts_each_claim_of_the_paper_once_and_only_where_the_data
         "table3": [Claim("not in the paper", [("here", A, C)], ours=True), Claim("best", CLAIM.pairs)],
     }
     found = [one for name, some in claims.items() for one in held(name, some, there, BOOTSTRAP)]
-    said = verdict(found, {"table10"})
-    assert said is not None
-    assert said["holds"] is None
-    assert said["sentence"].startswith("Of the paper's conclusions 1 of 2 hold here, 1 in part; against 0 these data speak")
+    counted = verdict(found, {"table10"})
+    assert counted is not None
+    assert counted["holds"] is None
+    assert counted["sentence"].startswith("Of the paper's conclusions 1 of 2 hold here, 1 in part; against 0 these data speak")
     assert verdict([], ()) is None
+    lines = said(found, {"table10"})
+    assert [line.split(",")[0] for line in lines] == ["Figure 6 and Figure 10", "Table 10 (path only)", "Table 3", "Table 3"]
 
 
 def test_differences_stand_once_each_with_corrected_p_values() -> None:

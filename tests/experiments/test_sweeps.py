@@ -138,11 +138,14 @@ def test_the_knee_is_the_smallest_budget_that_gives_nearly_all_of_the_gain() -> 
 def test_the_knee_in_words() -> None:
     say = lambda cells, **more: knee_sentence(cells, ZERO, BOOTSTRAP, "images", **more)  # noqa: E731
     text = say(ladder(0.61, 0.75, 0.80, 0.805), seconds=12.0, classes=51)
-    assert text.startswith("20 images a class give 98% of the gain that 100 give over zero-fill (+20.5 [")
+    assert text.startswith("20 images a class give 98% of the gain that 100 images a class give over zero-fill (+20.5 [")
     assert "in 3 h instead of 17 h" in text
     assert "over zero-fill" in text
     assert "5 images a class give all of the gain" in say(ladder(0.61, 0.82, 0.80, 0.805))
-    assert say(ladder(0.61, 0.65, 0.70, 0.80)).startswith("Each step up to 100 images a class still pays")
+    text = say(ladder(0.61, 0.65, 0.70, 0.80))
+    assert text.startswith("No smaller budget gives 95% of the gain that 100 images a class give over zero-fill (+20.0 [")
+    assert "; 20 give 50%; the rest is +10.0 [" in text
+    assert "no other budget was run" in say(ladder(0.61, 0.65, 0.70, 0.80)[3:])
 
 
 def test_no_gain_is_said_to_be_none() -> None:
