@@ -15,6 +15,8 @@ from PIL import Image
 import gtimm.core.workspace
 from gtimm.core.errors import ConfigError, DataError, MissingnessError
 from gtimm.experiments.run import run_config
+from gtimm.report.join import Run, join
+from gtimm.report.results import read_results
 
 VARIES = ("seconds", "counters", "environment")
 
@@ -54,6 +56,22 @@ def stable(folder: Path) -> dict[str, Any]:
     for part in ("rows", "costs"):
         results[part] = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in results[part]]
     return results
+
+
+def test_runs_on_the_same_test_rows_are_known_to_be_and_on_others_not(tmp_path: Path) -> None:
+    found = []
+    for which, rows in enumerate((40, 40, 41)):
+        folder = tmp_path / str(which)
+        folder.mkdir()
+        config = table(folder, rows) | {"seeds": 1, "missing": {"image": 0.5 + 0.1 * which}}
+        run_config(write(folder, config), folder / "out")
+        found.append(read_results(folder / "out" / "results.json"))
+    assert found[0].tests == found[1].tests
+    same, other = (join([Run("a", tmp_path, found[0]), Run("b", tmp_path, found[i])]) for i in (1, 2))
+    assert {row.dataset for row in same.rows} == {"rows"}
+    assert not any("test rows" in note for note in same.notes)
+    assert {row.dataset for row in other.rows} == {"rows (a)", "rows (b)"}
+    assert any("other test rows" in note for note in other.notes)
 
 
 def test_a_run_folder_has_everything_and_says_what_was_run(tmp_path: Path) -> None:
