@@ -301,6 +301,16 @@ def test_a_dry_run_prints_models_and_generation_and_makes_nothing(tmp_path: Path
     assert "0 of them done" not in again.output
 
 
+def test_an_interruption_says_that_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gtimm.experiments.grid.write_cell", interrupted)
+    done = CliRunner().invoke(app, ["compare", str(table(tmp_path)), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert "the same command goes on" in done.output.replace("\n", " ")
+
+
 def test_options_stand_in_for_a_file(tmp_path: Path) -> None:
     import gtimm.cli.compare as command
 
