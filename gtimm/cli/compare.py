@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from gtimm.cli.generate import INTERRUPTED, hours
 
 if TYPE_CHECKING:
     from gtimm.experiments.compare_plan import ComparePlan
@@ -35,12 +38,16 @@ def compare_command(
 
     plain = compare_config(what, given, seeds)
     parsed, data, config = read_compare(plain)
-    with progress_line("compare") as say:
-        plan = plan_compare(parsed, data, config, {"store": store, "generate": True if yes else "ask"}, say)
-        if dry_run:
-            print_plan(plan, out)
-            return
-        found = plan.run(out)
+    try:
+        with progress_line("compare") as say:
+            plan = plan_compare(parsed, data, config, {"store": store, "generate": True if yes else "ask"}, say)
+            if dry_run:
+                print_plan(plan, out)
+                return
+            found = plan.run(out)
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"Interrupted. What was found so far is kept in {out}; the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED) from None
     print_comparison(found.results, out)
 
 
@@ -113,6 +120,7 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
         for row in sorted(_of(condition, rows), key=lambda row: -row["mean"]):
             table.add_row(*_line(row, [one for one in tested if one["against"] == baseline]))
         console.print(table)
+    _print_costs(console, results["costs"])
     for note in results["notes"]:
         console.print(f"- {escape(note)}", highlight=False)
     if found := results["recommendation"]:
@@ -123,8 +131,22 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     console.print(f"\n{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
 
 
+def _print_costs(console: Console, costs: Sequence[Mapping[str, Any]]) -> None:
+    """Print what methods that generate cost, and what training takes."""
+    seconds = [cost["train_seconds"] for cost in costs if cost["train_seconds"] is not None]
+    made = [cost for cost in costs if cost["items"]]
+    for cost in made:
+        took = "" if cost["generate_seconds"] is None else f", {hours(cost['generate_seconds'])} to make"
+        console.print(f"{escape(_name(cost))}: {cost['items']:,} generated items{took}.", highlight=False)
+    if seconds:
+        console.print(f"Training and scoring took {min(seconds):.2g} to {max(seconds):.2g} s a model.", highlight=False)
+
+
+def _name(part: Mapping[str, Any]) -> str:
+    return str(part["method"]) + ("" if part["budget"] is None else f", {part['budget']}/class")
+
+
 def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]]) -> list[str]:
-    name = row["method"] + ("" if row["budget"] is None else f", {row['budget']}/class")
     found = next((one for one in compared if (one["method"], one["budget"]) == (row["method"], row["budget"])), None)
     difference = p_words = ""
     if found is not None:
@@ -132,7 +154,7 @@ def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]]) -> list
         if (p_value := found["p_adjusted"]) is not None:
             p_words = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
     interval = f"{100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f}"
-    return [escape(name), f"{row['mean']:.1%}", interval, difference, p_words]
+    return [escape(_name(row)), f"{row['mean']:.1%}", interval, difference, p_words]
 
 
 def _points(value: float) -> str:

@@ -117,11 +117,11 @@ def _agree(console: Console, work: Work, done: Done, shard: Shard, limit: int | 
     if sys.stdin.isatty():
         from rich.prompt import Confirm
 
-        if Confirm.ask(f"This will take about {_hours(seconds)} on one worker. Go on?", console=console):
+        if Confirm.ask(f"This will take about {hours(seconds)} on one worker. Go on?", console=console):
             return
     kept = f" {done.made:,} items were made and are kept." if done.made else ""
     raise GenerationError(
-        f"Making the missing items would take about {_hours(seconds)} on one worker.{kept} Pass --yes to go on, --shard to share "
+        f"Making the missing items would take about {hours(seconds)} on one worker.{kept} Pass --yes to go on, --shard to share "
         "the work, or lower per_class."
     )
 
@@ -147,7 +147,7 @@ def _print_plan(console: Console, work: Work, ahead: Sequence[Outlook], shard: S
             escape(", ".join(one.modalities)),
             str(one.classes or "by row"),
             *counts,
-            "?" if one.seconds is None else _hours(one.seconds),
+            "?" if one.seconds is None else hours(one.seconds),
             ("" if one.measured else "~") + _bytes(one.bytes),
         )
     console.print(table)
@@ -194,7 +194,8 @@ def _plain(work: Work, ahead: Sequence[Outlook], shard: Shard, done: Done | None
     return plain
 
 
-def _hours(seconds: float) -> str:
+def hours(seconds: float) -> str:
+    """Return seconds as `40 s`, `12 min` or `3.5 h`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"

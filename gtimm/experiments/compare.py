@@ -155,10 +155,11 @@ def _plain_methods(methods: Any) -> Any:
     """Return the methods as a configuration has them."""
     if methods is None or not isinstance(methods, Mapping):
         return None if methods is None else list(methods)
-    return {name: spec.config() if isinstance(spec, Pipeline) else spec for name, spec in methods.items()}
+    own = {name: {"train": {}, **spec.config()} for name, spec in methods.items() if isinstance(spec, Pipeline)}
+    return {**methods, **own}
 
 
 def _plain_shared(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the shared options of Pipelines as a configuration has them."""
     plain = Pipeline(**{"backbone": options.get("backbone", "imagebind"), **options}).config() if options else {}
-    return {name: plain[name] for name in options if name in plain}
+    return {name: plain.get(name, {}) for name in options}

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
     from gtimm.experiments.compare_plan import ComparePlan, Entry
 
+FEW_SEEDS = 5
+
 
 @dataclass(frozen=True)
 class CompareResults:
@@ -183,12 +185,15 @@ def _notes(plan: ComparePlan, tests: int) -> list[str]:
     ]
     if tests:
         found.append(
-            "p-values are of two-sided paired t-tests over test rows and seeds; those of methods against the best baseline are corrected "
+            "p-values are of two-sided paired tests over test rows and seeds; those of methods against the best baseline are corrected "
             f"by Holm's method for all {tests:,} of this run. Intervals are not corrected; a cheaper method stands for a dearer one where "
             "the interval of their difference holds 0."
         )
-    if len(plan.grid.seeds) == 1:
+    seeds = len(plan.grid.seeds)
+    if seeds == 1:
         found.append("With one seed nothing is known of how other masks, draws and initial weights would end.")
+    elif seeds < FEW_SEEDS:
+        found.append(f"With {seeds} seeds intervals are wide, and little can be told apart: more seeds tell more.")
     if plan.grid.generator is None:
         found.append("No generator was given, so generation was not compared: generator= adds it.")
     return [*found, *plan.left_out]

@@ -162,15 +162,15 @@ def shared_options(methods: Mapping[str, Any] | Sequence[str] | None, given: Map
     named = methods.values() if isinstance(methods, Mapping) else ()
     pipes = [spec for spec in named if isinstance(spec, Pipeline)]
     found = {name: value for name, value in given.items() if value is not None}
-    configs = [pipe.config() for pipe in pipes]
+    configs: list[dict[str, Any]] = [{"train": {}, **pipe.config()} for pipe in pipes]
     for name in ("backbone", "fusion", "train"):
-        values = [config.get(name) for config in configs]
+        values = [config[name] for config in configs]
         if name in found or not values:
             continue
         alike = all(value == values[0] for value in values)
         if name == "backbone" and not alike:
             raise ConfigError("The Pipelines among the methods have different backbones; say backbone= for the baselines.")
         hides = name == "fusion" and type(pipes[0].fusion).hide is not Fusion.hide
-        if alike and values[0] is not None and not hides:
+        if alike and not hides:
             found[name] = values[0]
     return found

@@ -23,8 +23,8 @@ def call(*arguments: str) -> Any:
 
 def test_help_shows_every_command_and_an_example() -> None:
     text = call("--help").output
-    assert all(name in text for name in ("demo", "run", "plugins", "check"))
-    for name in ("demo", "run", "plugins", "check"):
+    assert all(name in text for name in ("demo", "run", "compare", "plugins", "check"))
+    for name in ("demo", "run", "compare", "plugins", "check"):
         assert f"gtimm {name}" in call(name, "--help").output
 
 

@@ -100,6 +100,17 @@ def test_methods_of_ones_own_stand_beside_presets_on_one_backbone_and_fusion() -
     assert mine["mean"] == pytest.approx(np.mean([p.evaluate(toys().test)["accuracy"] for p in (own, alone)]))
 
 
+def test_presets_are_fused_and_trained_as_the_pipeline_beside_them(tmp_path: Path) -> None:
+    mine = Pipeline("toy", "mean", {"name": "gated", "width": 4})
+    found = compare(toys(), {"mine": mine}, target="left", missing=[0.8], test_missing=[0], seeds=1, out=tmp_path / "out")
+    rows = {row["method"]: row["mean"] for row in rows_of(found)}
+    same = Pipeline("toy", "mean", {"name": "gated", "width": 4}, device="cpu").fit(toys().train, toys().val, Missing(left=0.8))
+    assert rows["mine"] == pytest.approx(same.evaluate(toys().test)["accuracy"])
+    assert rows["mine"] == rows["mean-fill"]
+    plain = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert plain["pipeline"] == {"backbone": {"name": "toy"}, "fusion": {"name": "gated", "width": 4}, "train": {}}
+
+
 def test_pipelines_of_different_backbones_need_one_for_the_rest() -> None:
     both = {"one": Pipeline("toy"), "two": Pipeline({"name": "toy", "scale": 3.0})}
     with pytest.raises(ConfigError, match="different backbones"):
@@ -288,6 +299,16 @@ def test_a_dry_run_prints_models_and_generation_and_makes_nothing(tmp_path: Path
     assert calls["made"] == 4
     again = CliRunner().invoke(app, ["compare", str(config), "-o", str(tmp_path / "out"), "--dry-run"])
     assert "0 of them done" not in again.output
+
+
+def test_an_interruption_says_that_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gtimm.experiments.grid.write_cell", interrupted)
+    done = CliRunner().invoke(app, ["compare", str(table(tmp_path)), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert "the same command goes on" in done.output.replace("\n", " ")
 
 
 def test_options_stand_in_for_a_file(tmp_path: Path) -> None:
