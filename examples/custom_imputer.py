@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
     for method, values in right.items():
         found = bootstrap.interval(values)
         print(f"  {method:10} {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")
-    gain = bootstrap.interval(right["noisy-deck"] - right["hot-deck"])
+    gain = bootstrap.interval(right["noisy-deck"] - right["hot-deck"], difference=True)
     verdict = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "not to be told apart from"
     print(f"noisy-deck is {verdict} hot-deck: {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
     print(f"It is used by name, so a saved model finds it again: {pipes['noisy-deck'][0].config()['imputer']}")

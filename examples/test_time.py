@@ -63,7 +63,7 @@ def compare(data: Splits, missing: Missing | None, args: argparse.Namespace) -> 
         print(f"  {name:34}" + "".join(f"{value.mean():8.3f}" for value in values))
     for name in ("retrieval", "regression"):
         for place, ratio in enumerate(tests):
-            gain = interval((right[name][place].astype(float) - right["zero"][place])[None])
+            gain = interval((right[name][place].astype(float) - right["zero"][place])[None], difference=True)
             verdict = "helps" if gain.low > 0 else "HURTS" if gain.high < 0 else "makes no difference that these rows could show"
             print(f"  {name} at {ratio:.0%} missing {verdict}: {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] to zero")
     hardest = tests[max(args.missing)]

@@ -98,7 +98,13 @@ class Bootstrap:
         return self.intervals([values], difference=difference)[0]
 
     def intervals(self, cells: Sequence[NDArray[Any]], *, difference: bool = False) -> list[Interval]:
-        """Return the intervals of many cells, for which the rows are drawn once; scores stay in 0..1, differences in -1..1."""
+        """Return the intervals of many cells, for which the rows are drawn once; scores stay in 0..1, differences in -1..1.
+
+        Raises:
+            ValueError: values below 0 that are not said to be differences.
+        """
+        if not difference and any(np.min(values, initial=0.0) < 0 for values in cells):
+            raise ValueError("Scores are in 0..1; for the difference of two methods pass difference=True.")
         parts = [Parts.of(values) for values in cells]
         spread = self._resampled([part.effects for part in parts])
         found = []
