@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,17 +68,9 @@ class CompareResults:
 
     def report(self, path: str | PathLike[str]) -> Path:
         """Write the page of these results to a file, and return its path."""
-        from gtimm.core.files import whole_file, write_json
-        from gtimm.report.page import write_report
+        from gtimm.report.page import write_page
 
-        with TemporaryDirectory() as scratch:
-            write_json(Path(scratch) / "results.json", dict(self.results))
-            if self.folder is not None and (self.folder / "gallery").is_dir():
-                shutil.copytree(self.folder / "gallery", Path(scratch) / "gallery")
-            page = write_report(scratch)
-            with whole_file(Path(path)) as temporary:
-                shutil.copyfile(page, temporary)
-        return Path(path)
+        return write_page(dict(self.results), path, self.folder)
 
     def __str__(self) -> str:
         return self.recommendation

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gtimm.core.files import whole_file
 from gtimm.experiments.schema import Results
 from gtimm.report import wording
 from gtimm.report.html import render, write_text
 from gtimm.report.pdf import write_pdf
-from gtimm.report.results import read_results
+from gtimm.report.results import parse_results, read_results
 from gtimm.report.rows import without_needless_runs
 from gtimm.report.sections.again import again, notes
 from gtimm.report.sections.all_rows import all_rows
@@ -61,6 +61,22 @@ def write_report(folder: str | PathLike[str], out: str | PathLike[str] | None = 
         write_figures(section.figures, target / "figures")
         write_tables(section.tables, target / "tables")
     return write_text(target / "report.html", page)
+
+
+def write_page(results: dict[str, Any], path: str | PathLike[str], root: Path | None = None) -> Path:
+    """Write the page of results alone, to a file of any name, and return its path.
+
+    Args:
+        results: what `results.json` holds.
+        path: of the page.
+        root: the run folder, for the gallery and the configuration; without it they are left out.
+
+    Raises:
+        DataError: the results are wrong, or the gallery names a file that cannot be shown.
+        StoreError: the file cannot be written.
+    """
+    checked = parse_results(results)
+    return write_text(Path(path), render_page(checked, make_sections(checked, root)))
 
 
 def make_sections(results: Results, root: Path | None) -> list[Section]:

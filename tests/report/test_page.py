@@ -16,7 +16,7 @@ from report_toys import full, score, write_run
 
 from gtimm.core.errors import DataError, GtimmError
 from gtimm.report import write_report
-from gtimm.report.page import make_sections, render_page
+from gtimm.report.page import make_sections, render_page, write_page
 from gtimm.report.results import parse_results, read_results
 
 HOSTILE = "\"><script>alert('x')</script><img src=x onerror=alert(1)> {{ 7 * 7 }} & </style>"
@@ -307,6 +307,16 @@ def test_files_are_written_whole_beside_the_page_and_again_the_same(run):
     before = page.read_bytes()
     assert write_report(folder).read_bytes() == before
     assert {p: p.read_bytes() for p in files} == files
+
+
+def test_page_alone_goes_to_a_file_of_any_name(tmp_path):
+    value = copy.deepcopy(FULL)
+    page = write_page(value, tmp_path / "new" / "mine.html")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["mine.html"]
+    assert "gallery" not in [attrs["id"] for attrs, _ in Page(page.read_text(encoding="utf-8")).all("section")]
+    folder = write_run(tmp_path / "run", FULL)
+    whole = write_page(value, tmp_path / "whole.html", folder)
+    assert whole.read_text(encoding="utf-8") == html_of(folder)
 
 
 def test_page_can_be_written_elsewhere(run, tmp_path):
