@@ -53,7 +53,7 @@ class Outcome:
     counters: dict[str, int] = field(default_factory=lambda: {"generated": 0, "embedded": 0})
 
     def __post_init__(self) -> None:
-        self.bootstrap = Bootstrap(len(self.data.test), self.seeds)
+        self.bootstrap = Bootstrap(len(self.data.test), self.seeds, signed=self.bench.metric.endswith("_f1"))
 
     def add(self, cells: Sequence[Cell], jobs: Sequence[Job], counters: Mapping[str, int]) -> None:
         """Take what a grid found."""

@@ -86,10 +86,11 @@ class Bootstrap:
         rows: number of test rows.
         seeds: number of seeds; one leaves only the rows' share of the uncertainty.
         draws: resamples.
+        signed: a row's share of a score may be below 0, as with F1, whose rows are no scores by themselves (`scoring.as_metric`).
     """
 
-    def __init__(self, rows: int, seeds: int, draws: int = DRAWS) -> None:
-        self.rows, self.seeds, self.draws = rows, seeds, draws
+    def __init__(self, rows: int, seeds: int, draws: int = DRAWS, *, signed: bool = False) -> None:
+        self.rows, self.seeds, self.draws, self.signed = rows, seeds, draws, signed
         random = stream(0, "bootstrap of seeds", seeds, draws)
         self._seeds = np.zeros(draws) if seeds == 1 else random.standard_t(seeds - 1, draws)
 
@@ -103,7 +104,7 @@ class Bootstrap:
         Raises:
             ValueError: values below 0 that are not said to be differences.
         """
-        if not difference and any(np.min(values, initial=0.0) < 0 for values in cells):
+        if not (difference or self.signed) and any(np.min(values, initial=0.0) < 0 for values in cells):
             raise ValueError("Scores are in 0..1; for the difference of two methods pass difference=True.")
         parts = [Parts.of(values) for values in cells]
         spread = self._resampled([part.effects for part in parts])

@@ -11,6 +11,7 @@ from gtimm.core.metrics import top_k_accuracy
 from gtimm.experiments.cells import Cell, Scored
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.scoring import as_metric, f1_by_row
+from gtimm.experiments.statistics import Bootstrap
 
 
 def sample(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,3 +71,13 @@ def test_a_cell_by_another_metric_has_its_score_as_the_mean_of_each_seed(metric:
     assert as_metric(cell, "accuracy", labels, 5) is cell
     with pytest.raises(ConfigError, match="Did you mean 'macro_f1'"):
         as_metric(cell, "macrof1", labels, 5)
+
+
+def test_an_f1_has_an_interval_although_rows_may_count_below_zero_and_other_scores_below_zero_are_refused() -> None:
+    predicted, labels = sample(300, 0)
+    values = np.stack([f1_by_row(predicted, labels, 4), f1_by_row(predicted[::-1], labels, 4)])
+    assert values.min() < 0
+    found = Bootstrap(300, 2, signed=True).interval(values)
+    assert 0 <= found.low < found.mean < found.high <= 1
+    with pytest.raises(ValueError, match="difference=True"):
+        Bootstrap(300, 2).interval(values)
