@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gtimm.core.missing import Missing
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.registry import register
-    from gtimm.experiments.compare import compare
+    from gtimm.experiments.comparison.compare import compare
     from gtimm.experiments.methods import preset
 
 _HOMES = {
@@ -28,7 +28,7 @@ _HOMES = {
     "MultimodalDataset": "gtimm.core.dataset",
     "Pipeline": "gtimm.core.pipeline",
     "Splits": "gtimm.core.dataset",
-    "compare": "gtimm.experiments.compare",
+    "compare": "gtimm.experiments.comparison.compare",
     "impute": "gtimm.core.impute",
     "load_dataset": "gtimm.core.dataset",
     "preset": "gtimm.experiments.methods",

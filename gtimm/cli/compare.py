@@ -15,7 +15,7 @@ from rich.table import Table
 from gtimm.cli.generate import INTERRUPTED, hours
 
 if TYPE_CHECKING:
-    from gtimm.experiments.compare_plan import ComparePlan
+    from gtimm.experiments.comparison.plan import ComparePlan
 
 
 def compare_command(
@@ -33,8 +33,8 @@ def compare_command(
         yes: generate for hours without asking.
     """
     from gtimm.cli.tables import progress_line
-    from gtimm.experiments.compare import read_compare
-    from gtimm.experiments.compare_plan import plan_compare
+    from gtimm.experiments.comparison.compare import read_compare
+    from gtimm.experiments.comparison.plan import plan_compare
 
     plain = compare_config(what, given, seeds)
     parsed, data, config = read_compare(plain)

@@ -72,8 +72,8 @@ def _work(config: Path, options: dict[str, Any]) -> Work:
 
     plain = read_yaml(config)
     if "compare" in plain:
-        from gtimm.experiments.compare import read_compare
-        from gtimm.experiments.compare_plan import plan_compare
+        from gtimm.experiments.comparison.compare import read_compare
+        from gtimm.experiments.comparison.plan import plan_compare
 
         parsed, data, plain = read_compare(plain)
         return plan_compare(parsed, data, plain, options).work()

@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gtimm.experiments.outlook import Ahead
-    from gtimm.experiments.reproduce import Reproduction
+    from gtimm.experiments.reproduction.outlook import Ahead
+    from gtimm.experiments.reproduction.reproduce import Reproduction
 
 OPEN = "What the paper leaves open (docs/open-choices.md)"
 PAIR = "NAME=VALUE"
@@ -115,7 +115,7 @@ def reproduce(
     if out is None:
         raise ConfigError("Say where to put the results: -o DIR.")
     from gtimm.cli.tables import progress_line
-    from gtimm.experiments.reproduce import run_reproduce
+    from gtimm.experiments.reproduction.reproduce import run_reproduce
 
     with progress_line("reproduce") as say:
         results = run_reproduce(exhibits, preset, out, choices=chosen, say=say, generate=True if yes else "ask", **where)
@@ -152,8 +152,8 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from gtimm.experiments.beside import ODD
-    from gtimm.experiments.paper import heading, published
+    from gtimm.experiments.reproduction.beside import ODD
+    from gtimm.experiments.reproduction.paper import heading, published
 
     console = Console(highlight=False)
     exhibits: dict[str, list[Mapping[str, Any]]] = {}
@@ -198,8 +198,8 @@ def _print_exhibits() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from gtimm.experiments.paper import published
-    from gtimm.experiments.presets import PRESETS
+    from gtimm.experiments.reproduction.paper import published
+    from gtimm.experiments.reproduction.presets import PRESETS
 
     table = Table(box=None, pad_edge=False)
     for name in ("name", "what it shows", "presets"):
@@ -217,8 +217,8 @@ def _print_exhibits() -> None:
 def _print_ahead(exhibits: Sequence[str], preset: str, choices: Mapping[str, Any], where: Mapping[str, Any]) -> None:
     from rich.console import Console
 
-    from gtimm.experiments.outlook import ahead
-    from gtimm.experiments.reproduce import Reproduction
+    from gtimm.experiments.reproduction.outlook import ahead
+    from gtimm.experiments.reproduction.reproduce import Reproduction
 
     work = Reproduction.of(exhibits, preset, choices=choices, **where)
     known = not work.bench.preset.root or work.root is not None
@@ -230,8 +230,8 @@ def _print_plan(console: Console, work: Reproduction, found: Ahead) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from gtimm.experiments.frontier import duration
-    from gtimm.experiments.paper import heading
+    from gtimm.experiments.reproduction.paper import heading
+    from gtimm.experiments.sweeps.frontier import duration
 
     cells = ", ".join(f"{heading(name)} {count}" for name, count in found.cells.items())
     console.print(f"Cells: {cells}.")

@@ -60,7 +60,7 @@ def _demo(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, sa
 
 def _reproduce(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:
     from gtimm.core.errors import ConfigError
-    from gtimm.experiments.reproduce import run_reproduce
+    from gtimm.experiments.reproduction.reproduce import run_reproduce
 
     _only("reproduce", plain, ("exhibits", "preset", "root", "choices"))
     if not isinstance(exhibits := plain.get("exhibits"), list) or "preset" not in plain:
@@ -71,7 +71,7 @@ def _reproduce(plain: dict[str, Any], folder: Path, out: Path, store: Path | Non
 
 def _sweep(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:
     from gtimm.core.errors import ConfigError
-    from gtimm.experiments.sweeping import run_sweep
+    from gtimm.experiments.sweeps.sweep import run_sweep
 
     sweep = plain.pop("sweep", None)
     if not isinstance(sweep, dict) or "name" not in sweep:

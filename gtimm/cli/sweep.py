@@ -36,7 +36,7 @@ def sweep(
 ) -> None:
     """Vary one quantity on your data: generated items, guidance, prompts, or what is missing in training and at test."""
     from gtimm.cli.tables import progress_line
-    from gtimm.experiments.sweeping import run_sweep
+    from gtimm.experiments.sweeps.sweep import run_sweep
 
     chosen = [one.strip() for one in methods.split(",") if one.strip()] if methods else []
     with progress_line("sweep") as say:

@@ -18,9 +18,9 @@ from gtimm.cli.main import app
 from gtimm.cli.reproduce import pairs
 from gtimm.core.dataset import Splits, load_dataset
 from gtimm.core.errors import ConfigError
-from gtimm.experiments import presets
-from gtimm.experiments.choices import Choices
-from gtimm.experiments.paper import published
+from gtimm.experiments.reproduction import presets
+from gtimm.experiments.reproduction.choices import Choices
+from gtimm.experiments.reproduction.paper import published
 
 QUICK = ("--seeds", "1", "--per-class", "2", "--train", "epochs=1", "--backbone", "name=toy", "--generator", "name=toy-generator")
 

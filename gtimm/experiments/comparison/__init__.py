@@ -1,0 +1,1 @@
+"""`gtimm.compare`: which strategy for my data?"""

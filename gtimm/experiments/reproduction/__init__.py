@@ -1,0 +1,1 @@
+"""`gtimm reproduce`: the paper's tables and figures, ours beside the published."""

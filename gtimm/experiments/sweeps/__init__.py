@@ -1,0 +1,1 @@
+"""`gtimm sweep`: one quantity varied, what it buys and at what cost."""
