@@ -2,9 +2,10 @@
 
 Thirty runs (seeds, each with its own mask, draws and order) on 10,000 rows for the paper's 15 epochs, late fusion with a hidden layer of
 64; once on 64 + 64 floats a row, where the many small operations of a step cost the most, once on 1024 + 1024, where the arithmetic does.
-`one after another` trains the same runs with the same trainer, one at a time, on the cores that it would use. `products` are the products
-of the hidden layer, forward and backward, as plain `torch.bmm` on memory that is there. `a loop of one's own` is what one would write
-without gtimm: `nn.Sequential`, `torch.optim.AdamW`, the features in memory; one of the thirty is timed.
+`one after another` trains the same runs with the same trainer, one at a time, on the cores that it would use. `products` are the
+products of the hidden layer, forward and backward, by the faster of MKL (`torch.bmm`) and oneDNN, and nothing else: the physical limit.
+`a loop of one's own` is what one would write without gtimm: `nn.Sequential`, `torch.optim.AdamW`, the features in memory; one of the
+thirty is timed.
 
 All use at most two cores. Times are CPU seconds divided by the threads that compute: the wall time of a machine with nothing else
 to do; what else the machine does then falls on no side. Wall times are printed beside. Fails where a figure is missed.
@@ -64,14 +65,25 @@ def one_by_one(given: list[Run]) -> None:
         train([run])
 
 
-def products(size: int) -> None:
+def products_by_mkl(size: int) -> None:
     """Run the hidden layer's products of an epoch: outputs, and the gradients of its weights."""
-    x, w, g = torch.ones(RUNS, BATCH, 2 * size), torch.ones(RUNS, 2 * size, HIDDEN), torch.ones(RUNS, BATCH, HIDDEN)
-    out, gradient = torch.empty(RUNS, BATCH, HIDDEN), torch.empty(RUNS, 2 * size, HIDDEN)
+    x, w, g = torch.ones(RUNS, BATCH, 2 * size), torch.ones(RUNS, HIDDEN, 2 * size), torch.ones(RUNS, BATCH, HIDDEN)
+    out, gradient = torch.empty(RUNS, BATCH, HIDDEN), torch.empty(RUNS, HIDDEN, 2 * size)
     for begin in range(0, ROWS, BATCH):
         rows = min(BATCH, ROWS - begin)
-        torch.bmm(x[:, :rows], w, out=out[:, :rows])
-        torch.bmm(x[:, :rows].transpose(1, 2), g[:, :rows], out=gradient)
+        torch.bmm(x[:, :rows], w.mT, out=out[:, :rows])
+        torch.bmm(g[:, :rows].mT, x[:, :rows], out=gradient)
+
+
+def products_by_onednn(size: int) -> None:
+    """The same."""
+    x, w, g = torch.ones(RUNS, BATCH, 2 * size), torch.ones(RUNS, HIDDEN, 2 * size), torch.ones(RUNS, BATCH, HIDDEN)
+    multiply = torch.ops.mkldnn._linear_pointwise
+    for begin in range(0, ROWS, BATCH):
+        rows = min(BATCH, ROWS - begin)
+        for a, b, c in zip(x, w, g, strict=True):
+            multiply(a[:rows], b, None, "none", [], "")
+            multiply(c[:rows].T, a[:rows].T, None, "none", [], "")
 
 
 @dataclass(frozen=True)
@@ -124,7 +136,8 @@ def measure(size: int) -> tuple[float, float]:
     joint = measured(lambda: train(together))
     each = measured(lambda: one_by_one(alone))
     torch.set_num_threads(1)
-    bare = measured(lambda: products(size))
+    ways = measured(lambda: products_by_mkl(size)), measured(lambda: products_by_onednn(size))
+    bare = min(ways, key=lambda time: time.cpu)
     own = measured(lambda: loop_of_ones_own(alone[0]))
     ratio, share = each.free(1) / joint.free(CORES), EPOCHS * bare.cpu / joint.cpu
     print(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gtimm.core.training.losses import by_row
+from gtimm.core.training.stacking import joined
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -145,7 +146,7 @@ def _with_rooms(recorded: GraphModule) -> tuple[tuple[tuple[int, ...], tuple[int
 
 aten = torch.ops.aten
 _INTO = {
-    "aten.cat.default": aten.cat.out,
+    "aten.cat.default": joined,
     "aten.bmm.default": aten.bmm.out,
     "aten.relu.default": aten.relu.out,
     "aten.tanh.default": aten.tanh.out,

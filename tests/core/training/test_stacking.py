@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.func import vmap
 from torch.nn.functional import linear
 
-from gtimm.core.training.stacking import _FastLinears
+from gtimm.core.training import stacking
+from gtimm.core.training.stacking import Batches, _FastLinears, joined
 
 RUNS, ROWS, SIZE, OUT = 3, 5, 4, 2
 SHARED = [mix for mix in product([0, None], repeat=3) if any(place is not None for place in mix)]
@@ -59,3 +60,45 @@ def test_a_linear_layer_takes_its_arguments_by_name_in_any_order() -> None:
     with _FastLinears():
         found = vmap(named)(x, weight, bias)
     torch.testing.assert_close(found, torch.stack([linear(x[i], weight[i], bias[i]) for i in range(RUNS)]), rtol=0, atol=1e-12)
+
+
+def test_large_products_are_those_of_float64() -> None:
+    random = torch.Generator().manual_seed(0)
+    a, b = torch.randn(3, 128, 640, generator=random), torch.randn(3, 64, 640, generator=random)
+    assert a[0].numel() * b.shape[1] >= stacking.LARGE
+    backward = torch.randn(3, 128, 64, generator=random)
+    for one, other in ((a, b), (backward.mT, a.mT), (backward, b.mT)):
+        expected = torch.bmm(one.double(), other.double().mT)
+        torch.testing.assert_close(stacking.product(one, other).double(), expected, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("without", ["oneDNN", "float32"])
+def test_products_without_onednn_are_batched_ones(without: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = torch.randn(2, 8, 16), torch.randn(2, 4, 16)
+    monkeypatch.setattr(stacking, "LARGE", 1)
+    if without == "oneDNN":
+        monkeypatch.setattr(stacking, "_ONEDNN", None)
+    else:
+        a, b = a.double(), b.double()
+    assert torch.equal(stacking.product(a, b), torch.bmm(a, b.mT))
+
+
+def test_the_features_of_a_batch_are_joined_without_a_copy() -> None:
+    tables = {m: torch.randn(7, size) for m, size in (("image", 3), ("audio", 2), ("text", 4))}
+    x = Batches(tables, 2 * 5)({m: torch.tensor([[0, 3, 6], [1, 2, 5]]) for m in tables})
+    out = torch.empty(2, 3, 9)
+    found = joined(list(x.values()), -1, out=out)
+    assert torch.equal(found, torch.cat(list(x.values()), -1))
+    assert found.data_ptr() == x["image"].data_ptr()
+    part = joined([x["audio"], x["text"]], -1, out=torch.empty(2, 3, 6))
+    assert torch.equal(part, torch.cat([x["audio"], x["text"]], -1))
+    assert part.data_ptr() == x["audio"].data_ptr()
+
+
+@pytest.mark.parametrize("order", [("audio", "image"), ("image", "text"), ("image", "image")])
+def test_features_that_are_no_neighbours_are_copied(order: tuple[str, str]) -> None:
+    tables = {m: torch.randn(7, 3) for m in ("image", "audio", "text")}
+    x = Batches(tables, 4)({m: torch.tensor([[0, 3], [1, 2]]) for m in tables})
+    out = torch.empty(2, 2, 6)
+    assert joined([x[m] for m in order], -1, out=out) is out
+    assert torch.equal(out, torch.cat([x[m] for m in order], -1))

@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from gtimm.core.errors import GtimmError
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.pool import Features, Pool
-from gtimm.core.training import schedule, stacks, steps
+from gtimm.core.training import schedule, stacking, stacks, steps
 from gtimm.core.training.splits import Source, Split
 from gtimm.core.training.trainer import Run, TrainOptions, train
 from gtimm.fusion.attention import AttentionFusion
@@ -105,6 +105,14 @@ def test_float32_runs_end_with_the_bits_of_each_alone(fusion: Fusion, always: li
         train([alone])
         same(found, alone)
     assert always == [True]  # one run alone is not recorded
+
+
+@pytest.mark.parametrize("fusion", [LateFusion(hidden=48), LateFusion(hidden=64), ScoreFusion()], ids=repr)
+def test_runs_of_large_products_end_with_the_bits_of_each_alone(
+    fusion: Fusion, always: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacking, "LARGE", 1)
+    test_float32_runs_end_with_the_bits_of_each_alone(fusion, always)
 
 
 @pytest.mark.parametrize(
