@@ -21,6 +21,7 @@ import torch
 
 from gtimm.core.errors import GtimmError
 from gtimm.core.features.workers import ItemError, Workers, can_fork, cores, place
+from gtimm.core.products import FastLinears
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -192,6 +193,7 @@ class _Encode:
         self._bfloat16 = options.precision == "bfloat16"
         if self._last and isinstance(module := getattr(encoder, "model", None), torch.nn.Module):
             module.to(memory_format=torch.channels_last)
+        self._compiled = options.compile
         self._call: Callable[..., Tensor] = torch.compile(encoder.encode) if options.compile else encoder.encode
 
     def __call__(self, items: NDArray[Any]) -> NDArray[np.float32]:
@@ -199,7 +201,8 @@ class _Encode:
         if self._last and batch.dim() == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
         cast = torch.autocast(self._device.type, torch.bfloat16) if self._bfloat16 else nullcontext()
-        with torch.inference_mode(), cast:
+        fast = nullcontext() if self._compiled else FastLinears()  # type: ignore[no-untyped-call]
+        with torch.inference_mode(), cast, fast:
             out = self._call(self._kind, batch, self._depth)
         return np.array(out.float().cpu().numpy())  # a copy: an encoder may return its input, whose memory is used again
 

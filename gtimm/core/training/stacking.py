@@ -14,14 +14,15 @@ from torch.nn.functional import linear, pad
 from torch.optim.adamw import adamw
 from torch.overrides import TorchFunctionMode
 
+from gtimm.core import products
+from gtimm.core.products import serves
+
 if TYPE_CHECKING:
     from gtimm.core.fusion import Head
 
 Tensors = dict[str, Tensor]
 REGISTER = 16
 """Floats in the widest vector register."""
-LARGE = 1 << 22
-"""Multiplications of a product from which a call of its own is worth it."""
 
 
 class Stacked(Protocol):
@@ -133,22 +134,10 @@ class _Stacked(torch.autograd.Function):
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return a (runs, n, size) @ b (runs, out, size)^T.
-
-    Large float32 products go through oneDNN, one run after another: it uses the widest registers of every maker's processors, where
-    MKL, behind `torch.bmm`, does so on Intel's alone (measured on an AMD EPYC: 213 against 102 GFLOP/s for 128 x 2048 x 64).
-    """
-    if _ONEDNN is None or a.dtype != torch.float32 or a.device.type != "cpu" or a[0].numel() * b.shape[1] < LARGE:
-        return torch.bmm(a, b.mT)
-    return torch.stack([_ONEDNN(a[i], b[i], None, "none", [], "") for i in range(len(a))])
-
-
-def _onednn() -> Any:
-    """Return PyTorch's linear layer by oneDNN, `None` where this build has none."""
-    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-
-
-_ONEDNN = _onednn()
+    """Return a (runs, n, size) @ b (runs, out, size)^T; large ones run by run, which gives each what it gets alone."""
+    if serves(a[0], b.shape[1]):
+        return torch.stack([products.linear(one, other) for one, other in zip(a, b, strict=True)])
+    return torch.bmm(a, b.mT)
 
 
 def joined(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor) -> Tensor:

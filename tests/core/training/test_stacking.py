@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import product as pairs
 from typing import Any
 
 import pytest
@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.func import vmap
 from torch.nn.functional import linear
 
-from gtimm.core.training import stacking
-from gtimm.core.training.stacking import Batches, _FastLinears, joined
+from gtimm.core import products
+from gtimm.core.training.stacking import Batches, _FastLinears, joined, product
 
 RUNS, ROWS, SIZE, OUT = 3, 5, 4, 2
-SHARED = [mix for mix in product([0, None], repeat=3) if any(place is not None for place in mix)]
+SHARED = [mix for mix in pairs([0, None], repeat=3) if any(place is not None for place in mix)]
 
 
 def parts(mix: tuple[int | None, ...], shape: tuple[int, ...], seed: int = 0) -> list[Tensor]:
@@ -65,22 +65,22 @@ def test_a_linear_layer_takes_its_arguments_by_name_in_any_order() -> None:
 def test_large_products_are_those_of_float64() -> None:
     random = torch.Generator().manual_seed(0)
     a, b = torch.randn(3, 128, 640, generator=random), torch.randn(3, 64, 640, generator=random)
-    assert a[0].numel() * b.shape[1] >= stacking.LARGE
+    assert a[0].numel() * b.shape[1] >= products.LARGE
     backward = torch.randn(3, 128, 64, generator=random)
     for one, other in ((a, b), (backward.mT, a.mT), (backward, b.mT)):
         expected = torch.bmm(one.double(), other.double().mT)
-        torch.testing.assert_close(stacking.product(one, other).double(), expected, rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(product(one, other).double(), expected, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("without", ["oneDNN", "float32"])
 def test_products_without_onednn_are_batched_ones(without: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = torch.randn(2, 8, 16), torch.randn(2, 4, 16)
-    monkeypatch.setattr(stacking, "LARGE", 1)
+    monkeypatch.setattr(products, "LARGE", 1)
     if without == "oneDNN":
-        monkeypatch.setattr(stacking, "_ONEDNN", None)
+        monkeypatch.setattr(products, "_ONEDNN", None)
     else:
         a, b = a.double(), b.double()
-    assert torch.equal(stacking.product(a, b), torch.bmm(a, b.mT))
+    assert torch.equal(product(a, b), torch.bmm(a, b.mT))
 
 
 def test_the_features_of_a_batch_are_joined_without_a_copy() -> None:

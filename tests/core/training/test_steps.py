@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
+from gtimm.core import products
 from gtimm.core.errors import GtimmError
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.pool import Features, Pool
-from gtimm.core.training import schedule, stacking, stacks, steps
+from gtimm.core.training import schedule, stacks, steps
 from gtimm.core.training.splits import Source, Split
 from gtimm.core.training.trainer import Run, TrainOptions, train
 from gtimm.fusion.attention import AttentionFusion
@@ -111,7 +112,7 @@ def test_float32_runs_end_with_the_bits_of_each_alone(fusion: Fusion, always: li
 def test_runs_of_large_products_end_with_the_bits_of_each_alone(
     fusion: Fusion, always: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacking, "LARGE", 1)
+    monkeypatch.setattr(products, "LARGE", 1)
     test_float32_runs_end_with_the_bits_of_each_alone(fusion, always)
 
 
