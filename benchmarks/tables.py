@@ -24,12 +24,12 @@ ROWS, FOLDERS, CLASSES, USERS, REPEATS = 100_000, 50, 8, 5_000, 5
 MOST_SECONDS, MOST_MEGABYTES, MOST_TIMES = 2.0, 300.0, 10.0
 
 
-def corpus(folder: Path) -> Path:
+def corpus(folder: Path, rows: int = ROWS, folders: int = FOLDERS) -> Path:
     lines = ["id\timage\ttext\tlabel\tuser"]
-    for place in range(FOLDERS):
+    for place in range(folders):
         (folder / "pictures" / f"{place}").mkdir(parents=True)
-    for row in range(ROWS):
-        picture = f"pictures/{row % FOLDERS}/{row}.jpg"
+    for row in range(rows):
+        picture = f"pictures/{row % folders}/{row}.jpg"
         (folder / picture).touch()
         text = "" if row % 10 == 0 else f"what somebody wrote on the day of the flood, number {row}"
         lines.append(f"{900_000_000_000_000_000 + row}\t{picture}\t{text}\tclass {row % CLASSES}\tuser {row % USERS}")

@@ -111,7 +111,7 @@ def loop_of_ones_own(run: Run) -> None:
     """The same head trained as one would without this library; draws and masks as at the first epoch."""
     place, _, _ = Tables([run.train]).drawn(0, np.random.default_rng(0))
     tables = Tables([run.train]).values
-    x = torch.cat([tables[m][place[m]] for m in tables], 1)
+    x = torch.cat([tables[m].take(place[m]) for m in tables], 1)
     y = torch.from_numpy(np.asarray(run.train.labels))
     head = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
     optimiser = torch.optim.AdamW(head.parameters(), lr=5e-4, weight_decay=1e-4)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gtimm.core.errors import PluginError
+from gtimm.core.features.room import Room, parts
 from gtimm.core.imputer import Generator
 from gtimm.core.media import empty_payload
 from gtimm.core.missing import refuse_holes
@@ -20,7 +21,7 @@ from gtimm.core.training.splits import Source, Split
 from gtimm.core.view import DatasetView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gtimm.core.engine import Engine
     from gtimm.core.fusion import Finishers
     from gtimm.core.imputer import Imputer, State
+    from gtimm.core.media import Payload
     from gtimm.core.plugin import Depth
     from gtimm.core.pool import Pool
     from gtimm.core.workspace import Workspace
@@ -143,14 +145,15 @@ class Filler:
         holes = np.flatnonzero(index < 0)
         used = pool.used(holes)
         size = self.backbones[modality].size(data.kind(modality), self.depth)
-        fills = np.zeros((len(pool.items) + 1, size), np.float32)
+        room = Room(len(pool.items) + 1, size, self.workspace.home)
         if role == "eval" and isinstance(pool.items, Rows):
             raise PluginError(
                 f"{type(imputer).__name__} named training rows as candidates at evaluation, where nobody holds them. Keep what it needs in "
                 "the state that fit returns, and return Features."
             )
         if len(used):
-            fills[used] = self._features(pool, used, imputer, data, modality, index)
+            for part, values in self._parts(pool, used, imputer, data, modality, index):
+                room.write(used[part], values)
         bare = holes[pool.counts()[holes] == 0]
         if len(bare) and role == "train":
             self.unfilled[modality] = len(bare)
@@ -161,7 +164,8 @@ class Filler:
                 stacklevel=2,
             )
         if len(bare):
-            fills[-1] = self._nothing(modality, data.kind(modality))
+            room.write(np.array([len(pool.items)]), self._nothing(modality, data.kind(modality))[None])
+        fills = room.array()
         realised = replace(pool, items=Features(fills))
         return torch.from_numpy(fills), realised.with_default(bare, len(pool.items))
 
@@ -181,26 +185,60 @@ class Filler:
         modality: str,
         index: NDArray[np.int64],
     ) -> NDArray[np.float32]:
+        """Return (used, size) features of items."""
+        room = Room(len(used), self.backbones[modality].size(data.kind(modality), self.depth), self.workspace.home)
+        for part, values in self._parts(pool, used, imputer, data, modality, index):
+            room.write(np.arange(part.start, part.stop), values)
+        return room.array()
+
+    def _parts(
+        self,
+        pool: Pool,
+        used: NDArray[np.int64],
+        imputer: Imputer,
+        data: MultimodalDataset,
+        modality: str,
+        index: NDArray[np.int64],
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield which of the used items, and their features."""
         items, backbone, kind = pool.items, self.backbones[modality], data.kind(modality)
+        size, name = backbone.size(kind, self.depth), type(imputer).__name__
+        get: Callable[[slice], NDArray[np.float32]]
         if isinstance(items, Features):
-            size = backbone.size(kind, self.depth)
             if items.values.ndim != 2 or items.values.shape[1] != size:
-                raise PluginError(
-                    f"{type(imputer).__name__} made features of shape {items.values.shape}; {modality!r} needs (items, {size})."
-                )
-            if not np.isfinite(items.values[used]).all():
-                raise PluginError(f"{type(imputer).__name__} made features for {modality!r} that are not finite.")
-            return items.values[used].astype(np.float32, copy=False)
-        if isinstance(items, Payloads):
-            return self.workspace.embed(backbone, kind, [items.values[i] for i in used], self.depth)
-        if isinstance(items, Rows):
+                raise PluginError(f"{name} made features of shape {items.values.shape}; {modality!r} needs (items, {size}).")
+
+            def get(part: slice) -> NDArray[np.float32]:
+                values: NDArray[np.float32] = items.values[used[part]].astype(np.float32, copy=False)
+                if not np.isfinite(values).all():
+                    raise PluginError(f"{name} made features for {modality!r} that are not finite.")
+                return values
+
+        elif isinstance(items, Rows):
             places = index[items.values[used]] if len(index) else np.full(1, -1)
             if (places < 0).any():
-                raise PluginError(f"{type(imputer).__name__} named rows without {modality!r} as candidates.")
+                raise PluginError(f"{name} named rows without {modality!r} as candidates.")
             table, _ = self.workspace.column(data, modality, backbone, self.depth)
-            return table[places]
+
+            def get(part: slice) -> NDArray[np.float32]:
+                rows: NDArray[np.float32] = table[places[part]]
+                return rows
+
+        else:
+            payloads = self._payloads(items, used, imputer)
+
+            def get(part: slice) -> NDArray[np.float32]:
+                return self.workspace.embed(backbone, kind, payloads[part], self.depth)
+
+        for part in parts(len(used), size):
+            yield part, get(part)
+
+    def _payloads(self, items: Payloads | Requests, used: NDArray[np.int64], imputer: Imputer) -> list[Payload]:
+        """Return payloads of items, made where they are not there yet."""
+        if isinstance(items, Payloads):
+            return [items.values[i] for i in used]
         if not isinstance(imputer, Generator):
             raise PluginError(f"{type(imputer).__name__} returned requests, but it is no Generator: nobody can make them.")
         paths = self.workspace.items(imputer, items.values, used.tolist(), self.engine, self.allow)
         self.taken.update(paths)
-        return self.workspace.embed(backbone, kind, [str(path) for path in paths], self.depth)
+        return [str(path) for path in paths]

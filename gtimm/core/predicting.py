@@ -121,7 +121,7 @@ def batches(head: Head, split: Split, draws: int) -> Iterator[tuple[slice, Tenso
                 part,
                 torch.stack(
                     [
-                        head({m: tables.values[m][places[m][part]] for m in tables.modalities}, filled[part], observed[part])
+                        head({m: tables.values[m].take(places[m][part]) for m in tables.modalities}, filled[part], observed[part])
                         for places, filled, observed in placed
                     ]
                 ),

@@ -19,6 +19,7 @@ import numpy as np
 from gtimm.core.bank import Allow, Bank
 from gtimm.core.errors import ConfigError, DataError, GtimmError, PluginError, StoreError
 from gtimm.core.features import ABOUT, FeatureStore
+from gtimm.core.features.room import finite_rows, gathered
 from gtimm.core.files import default_home
 from gtimm.core.media import describe, payload_key
 from gtimm.core.options import EmbedOptions
@@ -113,7 +114,7 @@ class Workspace:
             keys = data.keys(modality, rows)
             job = _Job(backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), modality, rows)
             table = self._stored(job)
-            bad = np.flatnonzero(~np.isfinite(table).all(1))
+            bad = np.flatnonzero(~finite_rows(table))
             if len(bad):
                 raise job.not_finite(int(bad[0]), len(bad))
             index = np.full(len(data), -1, np.int64)
@@ -142,7 +143,7 @@ class Workspace:
         for _ in range(2):
             self._fill(job, store)
             with suppress(KeyError):  # a row that is damaged on disk was found only now, and is embedded again
-                return store.get(job.keys)
+                return gathered(len(job.keys), store.size, self.home, lambda part: store.get(job.keys[part]))
         raise StoreError(f"Features cannot be read back from {store.folder}. Run `gtimm cache verify --repair`.")
 
     def _fill(self, job: _Job, store: FeatureStore) -> None:

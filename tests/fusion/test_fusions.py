@@ -200,7 +200,7 @@ def hidden_places(hidden: Tensor | None, rate: float) -> tuple[Tensor, Tensor, T
     tables = Tables([split])
     places, filled, observed, _ = draw([run], tables, [np.random.default_rng(0)])
     assert observed[0, :, 1].all()
-    return tables.values["image"][places["image"][0]], filled[0, :, 0], observed[0, :, 0]
+    return tables.values["image"].take(places["image"][0]), filled[0, :, 0], observed[0, :, 0]
 
 
 def test_a_hidden_value_becomes_the_evaluation_fill() -> None:

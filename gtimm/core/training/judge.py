@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding
 
 from gtimm.core.training.losses import scores_by_row, stacked_targets
 from gtimm.core.training.splits import Split, Tables, refuse_not_finite
@@ -34,7 +33,7 @@ class Judge:
             return
         vals = [cast("Split", run.val) for run in runs]
         self.tables = judged.of(vals)
-        if not all(value.sum().isfinite() for value in self.tables.values.values()):
+        if not all(table.finite() for table in self.tables.values.values()):
             for val in vals:
                 refuse_not_finite(val, "Validation row")
         placed = [self.tables.first(which) for which in range(len(runs))]
@@ -72,7 +71,7 @@ class Judge:
         with torch.no_grad():
             for begin in range(0, self.targets.shape[1], self.rows):
                 chosen = slice(begin, begin + self.rows)
-                x = {m: embedding(self.places[m][..., chosen], tables.values[m]) for m in tables.modalities}
+                x = {m: tables.values[m].take(self.places[m][..., chosen]) for m in tables.modalities}
                 out = forward(weights, buffers, x, self.filled[:, chosen], self.observed[:, chosen])
                 total += scores_by_row(out, self.targets[:, chosen]).sum(1)
         return total / self.targets.shape[1]

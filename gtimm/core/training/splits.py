@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from gtimm.core.errors import DataError
+from gtimm.core.features.room import finite_rows
+from gtimm.core.training.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +59,7 @@ class Tables:
     def __init__(self, splits: Sequence[Split]) -> None:
         self.splits = splits
         self.modalities = tuple(splits[0].sources)
-        self.values: dict[str, Tensor] = {}
+        self.values: dict[str, Table] = {}
         self._offsets: dict[str, dict[tuple[int, ...], int]] = {}
         for m in self.modalities:
             size = splits[0].sources[m].own.shape[1]
@@ -70,7 +72,7 @@ class Tables:
                         rows = part.reshape(-1, size)
                         parts.append(rows)
                         end += len(rows)
-            self.values[m] = torch.cat(parts)
+            self.values[m] = Table(parts)
             self._offsets[m] = offsets
 
     def of(self, splits: Sequence[Split]) -> Tables:
@@ -131,12 +133,12 @@ def refuse_not_finite(split: Split, what: str) -> None:
     """Raise `DataError` where a feature that a row may take is not finite."""
     for m, source in split.sources.items():
         rows = np.flatnonzero(source.index >= 0)
-        bad = rows[~torch.isfinite(source.own[torch.from_numpy(source.index[rows])]).all(1).numpy()]
+        bad = rows[~finite_rows(source.own.numpy())[source.index[rows]]]
         if len(bad):
             raise DataError(f"{what} {bad[0]}: the features of {m!r} are not finite ({len(bad)} rows). Check its payload.")
         if source.fills is not None and source.pool is not None:
-            items = torch.isfinite(source.fills).all(1).logical_not().nonzero().flatten().tolist()
-            if items:
+            items = np.flatnonzero(~finite_rows(source.fills.numpy()))
+            if len(items):
                 raise DataError(f"Item {items[0]} that fills {m!r}: its features are not finite ({len(items)} items). Check it.")
 
 

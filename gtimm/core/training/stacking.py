@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -19,6 +19,7 @@ from gtimm.core.products import serves
 
 if TYPE_CHECKING:
     from gtimm.core.fusion import Head
+    from gtimm.core.training.table import Table
 
 Tensors = dict[str, Tensor]
 REGISTER = 16
@@ -227,21 +228,19 @@ class Batches:
     Those of one row lie side by side, so that a head that concatenates the modalities needs no copy (`joined`).
 
     Args:
-        tables: modality to (places, size) features of one type.
+        tables: by modality, of one type.
         rows: most rows of all runs together in a batch.
     """
 
-    def __init__(self, tables: Tensors, rows: int) -> None:
+    def __init__(self, tables: Mapping[str, Table], rows: int) -> None:
         self.tables = tables
-        sizes = [table.shape[1] for table in tables.values()]
-        room = next(iter(tables.values())).new_empty(rows, sum(sizes))
+        sizes = [table.size for table in tables.values()]
+        room = next(iter(tables.values())).pieces[0].new_empty(rows, sum(sizes))
         self.room = dict(zip(tables, torch.split(room, sizes, 1), strict=True))
 
     def __call__(self, places: Tensors) -> Tensors:
         """Return modality to (runs, n, size) features at places (runs, n); valid until the next call."""
         found = {}
         for m, place in places.items():
-            room = self.room[m][: place.numel()]
-            torch.index_select(self.tables[m], 0, place.reshape(-1), out=room)
-            found[m] = room.view(*place.shape, -1)
+            found[m] = self.tables[m].take(place, self.room[m][: place.numel()])
         return found

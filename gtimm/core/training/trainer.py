@@ -158,6 +158,6 @@ def logits(head: Head, split: Split) -> Tensor:
     with torch.inference_mode():
         for begin in range(0, len(split), 4096):
             chosen = slice(begin, begin + 4096)
-            x = {m: tables.values[m][places[m][chosen]] for m in tables.values}
+            x = {m: tables.values[m].take(places[m][chosen]) for m in tables.values}
             parts.append(head(x, filled[chosen], observed[chosen]))
     return torch.cat(parts)

@@ -13,6 +13,7 @@ from torch.nn.functional import linear
 
 from gtimm.core import products
 from gtimm.core.training.stacking import Batches, _FastLinears, joined, product
+from gtimm.core.training.table import Table
 
 RUNS, ROWS, SIZE, OUT = 3, 5, 4, 2
 SHARED = [mix for mix in pairs([0, None], repeat=3) if any(place is not None for place in mix)]
@@ -84,7 +85,7 @@ def test_products_without_onednn_are_batched_ones(without: str, monkeypatch: pyt
 
 
 def test_the_features_of_a_batch_are_joined_without_a_copy() -> None:
-    tables = {m: torch.randn(7, size) for m, size in (("image", 3), ("audio", 2), ("text", 4))}
+    tables = {m: Table([torch.randn(7, size)]) for m, size in (("image", 3), ("audio", 2), ("text", 4))}
     x = Batches(tables, 2 * 5)({m: torch.tensor([[0, 3, 6], [1, 2, 5]]) for m in tables})
     out = torch.empty(2, 3, 9)
     found = joined(list(x.values()), -1, out=out)
@@ -97,7 +98,7 @@ def test_the_features_of_a_batch_are_joined_without_a_copy() -> None:
 
 @pytest.mark.parametrize("order", [("audio", "image"), ("image", "text"), ("image", "image")])
 def test_features_that_are_no_neighbours_are_copied(order: tuple[str, str]) -> None:
-    tables = {m: torch.randn(7, 3) for m in ("image", "audio", "text")}
+    tables = {m: Table([torch.randn(7, 3)]) for m in ("image", "audio", "text")}
     x = Batches(tables, 4)({m: torch.tensor([[0, 3], [1, 2]]) for m in tables})
     out = torch.empty(2, 2, 6)
     assert joined([x[m] for m in order], -1, out=out) is out
