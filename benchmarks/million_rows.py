@@ -49,7 +49,7 @@ def main() -> int:
     print("\n".join(lines))
     seconds, megabytes = map(float, last.split())
     print(
-        f"{ROWS:,} rows opened and masked in {seconds:.1f} s of the processor ({seconds / MOST_SECONDS:.2f} of the {MOST_SECONDS:g} allowed) "
+        f"{ROWS:,} rows opened and masked in {seconds:.1f} s of the processor, {seconds / MOST_SECONDS:.2f} of what is allowed, "
         f"and {megabytes:.0f} MB (at most {MOST_MEGABYTES:g})"
     )
     return 0 if seconds <= MOST_SECONDS and megabytes <= MOST_MEGABYTES else 1
