@@ -6,7 +6,7 @@ STAMP = $(VENV)/.installed
 BUILD = build
 AXE = 4.14.1
 
-.PHONY: help setup demo test browser check bench soak models clean
+.PHONY: help setup demo test browser check docs bench soak models clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -14,7 +14,7 @@ help:  ## what there is
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,speech]"
 	touch $(STAMP)
 
 setup: $(STAMP)  ## virtual environment with gtimm and what its development needs
@@ -36,7 +36,10 @@ browser:  ## what tests of pages need: Chromium (installed where we are root) an
 	  mkdir -p $(BUILD)/axe && cd $(BUILD)/axe && npm pack --silent axe-core@$(AXE) >/dev/null && tar xzf axe-core-$(AXE).tgz; \
 	} || echo "No axe-core here: the browser tests will be skipped."
 
-check: $(STAMP) browser  ## formatter, linter, types, import layers, tests
+docs: $(STAMP)  ## the documentation: build/docs/index.html; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -n -q -d $(BUILD)/doctrees docs $(BUILD)/docs
+
+check: $(STAMP) browser  ## formatter, linter, types, import layers, tests (one of which builds the documentation)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

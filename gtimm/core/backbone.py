@@ -19,7 +19,7 @@ class Encoder(Protocol):
     """A loaded backbone on a device. Deterministic, in eval mode, its parameters frozen."""
 
     def encode(self, kind: str, batch: Tensor, depth: Depth = "pooled") -> Tensor:
-        """Encode stacked prepared payloads, (n, *prepared), to float features (n, size), flat at any depth."""
+        """Encode stacked prepared payloads, `(n, *prepared)`, to float features (n, size), flat at any depth."""
         ...
 
 

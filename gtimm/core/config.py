@@ -283,7 +283,7 @@ def _joined(frames: Mapping[str, DataFrame], paths: Mapping[str, Path]) -> DataF
     return pd.concat([frame[frames["train"].columns] for frame in frames.values()], ignore_index=True)
 
 
-_FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+DATA_FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "frame": ((str, Mapping), "the path of a table, or {train: a.csv, val: b.csv, test: c.csv}"),
     "modalities": (Mapping, "a mapping of each modality to its column, {image: photo}"),
     "label": ((str, list), "the name of a column, or a list of columns of 0 and 1"),
@@ -297,14 +297,16 @@ _FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
 
 
 def _check_fields(data: Mapping[str, Any]) -> None:
-    if unknown := [name for name in data if name not in _FIELDS]:
+    if unknown := [name for name in data if name not in DATA_FIELDS]:
         name = str(unknown[0])
-        raise ConfigError(f"data has no field {name!r}.{did_you_mean(name, _FIELDS)} Fields: {', '.join(sorted(_FIELDS))}.")
+        raise ConfigError(
+            f"data has no field {name!r}.{did_you_mean(name, DATA_FIELDS)} Fields: {', '.join(sorted(DATA_FIELDS))}."
+        )
     for need in ("frame", "modalities", "label"):
         if need not in data:
             raise ConfigError(f"data needs 'name', or 'frame' with 'modalities' and 'label'; {need!r} is missing.")
     for name, value in data.items():
-        kind, wanted = _FIELDS[name]
+        kind, wanted = DATA_FIELDS[name]
         if not isinstance(value, kind):
             raise ConfigError(
                 f"data.{name} must be {wanted}; found {value!r}. Put text that looks like something else in quotes."

@@ -16,6 +16,7 @@ from gtimm.core.plugin import Info
 from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from gtimm.core.plugin import Group, Plugin
@@ -109,7 +110,7 @@ def details(group: Group, name: str) -> Details:
         cls: type[Plugin] = registry(group).get(name)
     except GtimmError as error:
         return Details(*origin, broken=str(error))
-    options = tuple(_option(cls, option, info) for option, info in cls.model_fields.items())
+    options = tuple(described(cls, option, info) for option, info in cls.model_fields.items())
     plugin, lacks = _made(cls, options)
     return Details(
         *origin,
@@ -155,7 +156,8 @@ def _capabilities(group: str, cls: type[Plugin], plugin: Plugin | None) -> dict[
     return found
 
 
-def _option(cls: type[Plugin], name: str, info: FieldInfo) -> Option:
+def described(cls: type[BaseModel], name: str, info: FieldInfo) -> Option:
+    """Return what is known of a field of a model."""
     bounds = [f"{sign} {getattr(one, key)}" for one in info.metadata for key, sign in _BOUNDS.items() if hasattr(one, key)]
     default = None if info.is_required() else to_jsonable_python(info.get_default(call_default_factory=True))
     kind = written(info.annotation) + (f" ({', '.join(bounds)})" if bounds else "")
@@ -188,7 +190,7 @@ def written(annotation: Any) -> str:
     return f"{name}[{', '.join(map(written, parts))}]" if parts else name
 
 
-def _help(cls: type[Plugin], option: str) -> str:
+def _help(cls: type[BaseModel], option: str) -> str:
     """Return an option's lines of the `Attributes:` of the nearest class that has them."""
     for one in cls.__mro__:
         attributes = inspect.cleandoc(one.__doc__ or "").partition("\nAttributes:\n")[2]

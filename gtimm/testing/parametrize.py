@@ -55,6 +55,8 @@ def parametrize_with_checks(
 ) -> pytest.MarkDecorator:
     """Make each check of each strategy a test, of a function with the arguments `strategy` and `check`.
 
+    ::
+
         @parametrize_with_checks([MedianFill(), Histogram(bins=8)])
         def test_promises(strategy, check):
             check(strategy)

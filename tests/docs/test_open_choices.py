@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from gtimm.cli.main import app
 
-TEXT = (Path(__file__).parents[1] / "docs" / "open-choices.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "open-choices.md").read_text(encoding="utf-8")
 COMMANDS = [re.sub(r" {2,}#.*", "", line).strip() for line in re.findall(r"^ {4,}(gtimm reproduce .*)$", TEXT, re.MULTILINE)]
 
 
