@@ -2,7 +2,7 @@
 
 Blocks of a page run one after another in one empty folder, those in Python in one namespace:
 
-- `python` is executed; `text` after it, or after commands, is what they print: words and whole numbers exactly, other numbers to 2%, and
+- `python` is executed; `text` after it, or after commands, is what they print: words and whole numbers exactly, others roughly (`_close`), and
   `...` stands for anything;
 - a fence without a language holds commands: those of `gtimm` run in this process;
 - a block whose first line is `# name.ext` is that file.
@@ -188,7 +188,7 @@ def known(words: list[str], where: str, *, runs: bool) -> None:
 
 
 def matches(promised: str, printed: str) -> bool:
-    """Return whether a text was printed: numbers with a point to 2%, `...` for anything, blanks and line breaks alike."""
+    """Return whether a text was printed: numbers with a point roughly, `...` for anything, blanks and line breaks alike."""
     words, at = printed.split(), 0
     chunks = [chunk.split() for chunk in re.split(r"(?:^|(?<=\s))\.\.\.(?=\s|$)", promised)]
     for place, wanted in enumerate(chunks):
@@ -217,4 +217,5 @@ def _same(one: str, other: str) -> bool:
 
 def _close(one: str, other: str) -> bool:
     a, b = (float(x.replace(",", "").replace("−", "-")) for x in (one, other))
-    return a == b or ("." in one and "." in other and abs(a - b) <= max(0.02 * abs(a), 0.02))
+    room = max(0.03 * abs(a), 0.02 if abs(a) < 1 else 0.5)
+    return a == b or ("." in one and "." in other and abs(a - b) <= room)
