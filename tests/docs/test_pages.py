@@ -25,12 +25,23 @@ NOT_RUN = {"README.md": 5}
 """How many blocks of each page do not run, or only with `--dry-run`: more need a reason, and a change here."""
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Embeddings of all pages: they go by content, so that no page notices the others, and the digits are embedded once."""
+    return tmp_path_factory.mktemp("features")
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_page_runs(
+    page: str, home: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    (home / "features").symlink_to(features)
     monkeypatch.setenv("COLUMNS", "100")
     folder = tmp_path / "page"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
     before, after = AROUND.get(page, (None, None))
     if before:
         before()
