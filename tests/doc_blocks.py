@@ -2,8 +2,8 @@
 
 Blocks of a page run one after another in one empty folder, those in Python in one namespace:
 
-- `python` is executed; `text` after it, or after commands, is what they print: words and whole numbers exactly, others roughly (`_close`), and
-  `...` stands for anything;
+- `python` is executed; `text` after it, or after commands, is what they print: words and whole numbers exactly, others
+  roughly (`_close`), and `...` stands for anything;
 - a fence without a language holds commands: those of `gtimm` run in this process;
 - a block whose first line is `# name.ext` is that file.
 
