@@ -48,6 +48,7 @@ def configuration() -> str:
     from gtimm.core.comparing import CompareOptions
     from gtimm.core.config import DATA_FIELDS, Evaluation, RunConfig, SplitOptions
     from gtimm.core.missing import Missing
+    from gtimm.core.options import EmbedOptions
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.training import TrainOptions
 
@@ -68,7 +69,16 @@ def configuration() -> str:
     models = {"pipeline.train": TrainOptions, "data.split": SplitOptions, "evaluate": Evaluation, "compare": CompareOptions}
     for title, model in models.items():
         parts += [f"### {title}", _prose(model), _fields(model)]
+    parts += ["### pipeline.embed", _prose(EmbedOptions), _arguments(EmbedOptions, section="Attributes")]
     return "\n\n".join(parts)
+
+
+def gate() -> str:
+    """Return the options of a generator's gate."""
+    from gtimm.core.bank.gate import Agreement, Duplicates, Gate
+
+    models = {"gate": Gate, "gate.agreement": Agreement, "gate.duplicates": Duplicates}
+    return "\n\n".join(f"### {title}\n\n{_prose(model)}\n\n{_fields(model)}" for title, model in models.items())
 
 
 def exhibits() -> str:
@@ -97,9 +107,11 @@ def _options(options: Iterable[Option]) -> str:
     return _table(("option", "type", "default", ""), rows) if rows else "No options."
 
 
-def _arguments(cls: type, leave: Iterable[str] = ()) -> str:
-    """Return what a constructor takes, from its signature and the class's `Args:`."""
-    said = dict(re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", (inspect.getdoc(cls) or "").partition("Args:\n")[2], re.MULTILINE))
+def _arguments(cls: type, leave: Iterable[str] = (), section: str = "Args") -> str:
+    """Return what a constructor takes, from its signature and a section of the class's docstring."""
+    said = dict(
+        re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", (inspect.getdoc(cls) or "").partition(f"\n{section}:\n")[2], re.MULTILINE)
+    )
     found = inspect.signature(cls).parameters
     rows = [(f"`{n}`", f"`{_plain(one.default)}`", " ".join(said[n].split())) for n, one in found.items() if n not in leave]
     return _table(("option", "default", ""), rows)

@@ -82,8 +82,24 @@ def test_every_page_is_in_the_site() -> None:
         str((path.parent / line).relative_to(ROOT / "docs"))
         for path in (ROOT / "docs" / "index.md", Path(ROOT / "docs" / "decisions" / "index.md"))
         for block in re.findall(r"```\{toctree\}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
-        for line in block.splitlines()
-        if line and not line.startswith(":")
+        for line in re.findall(r"^(?:.*<)?([\w/*-]+)>?$", block, re.MULTILINE)
     }
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}
     assert {page for page in pages if not page.startswith("decisions/0")} - {"index"} == listed - {"decisions/0*"}
+
+
+def test_the_map_names_every_table_and_figure() -> None:
+    from gtimm.experiments.reproduction.paper import published
+
+    text = (ROOT / "docs" / "paper-map.md").read_text(encoding="utf-8")
+    for name in published().exhibits:
+        assert f"`{name}`" in text, name
+
+
+def test_the_map_names_every_preset_of_the_paper() -> None:
+    from gtimm.experiments.methods import METHODS
+
+    text = (ROOT / "docs" / "paper-map.md").read_text(encoding="utf-8")
+    for name in ("audio-only", "low-resource-visual", "zero-fill", "gti-mm", "zs-visual", "zs-multimodal"):
+        assert name in METHODS
+        assert f"`{name}`" in text
