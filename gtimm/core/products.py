@@ -28,7 +28,12 @@ def serves(a: Tensor, out: int) -> bool:
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Return x (n, size) @ w (out, size)^T + b (out,) by oneDNN, where it `serves`."""
     assert _ONEDNN is not None
-    return _ONEDNN(x, w, b, "none", [], "")  # type: ignore[no-any-return]
+    return _ONEDNN(_dense(x), _dense(w), b, "none", [], "")  # type: ignore[no-any-return]
+
+
+def _dense(a: Tensor) -> Tensor:
+    """Return a matrix without gaps: the transpose of a part of a wider one is multiplied hundreds of times slower."""
+    return a if a.is_contiguous() or a.mT.is_contiguous() else a.contiguous()
 
 
 class FastLinears(TorchDispatchMode):  # type: ignore[no-untyped-call]

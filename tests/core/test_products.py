@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -49,6 +50,21 @@ def test_layers_give_what_they_give_without(
             found = layer(x)
     assert served
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_part_of_wider_features_costs_about_what_it_costs_alone() -> None:
+    wide, gradient = torch.randn(128, 128), torch.randn(128, 512)
+    part = wide[:, :64]  # as a head's own modality lies beside the others
+
+    def seconds(x: Tensor) -> float:
+        products.linear(gradient.mT, x.mT)
+        began = time.process_time()
+        for _ in range(5):
+            products.linear(gradient.mT, x.mT)
+        return time.process_time() - began
+
+    assert min(seconds(part) for _ in range(3)) < 10 * min(seconds(part.contiguous()) for _ in range(3))
+    torch.testing.assert_close(products.linear(gradient.mT, part.mT), gradient.mT @ part, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("other", [torch.float64, torch.bfloat16])
