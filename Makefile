@@ -14,7 +14,7 @@ help:  ## what there is
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,speech]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,speech]"
 	touch $(STAMP)
 
 setup: $(STAMP)  ## virtual environment with gtimm and what its development needs

@@ -81,6 +81,13 @@ def gate() -> str:
     return "\n\n".join(f"### {title}\n\n{_prose(model)}\n\n{_fields(model)}" for title, model in models.items())
 
 
+def methods() -> str:
+    """Return the presets: methods by name."""
+    from gtimm.experiments.methods import METHODS
+
+    return _table(("name", "is"), [(f"`{name}`", method.says) for name, method in METHODS.items()])
+
+
 def exhibits() -> str:
     """Return what is odd about the paper's tables and figures, from the file that reports read."""
     from gtimm.experiments.reproduction.paper import heading, published

@@ -28,6 +28,7 @@ FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2`*\s*?$", re.DOTALL | re.MULTILINE)
 GENERATED: dict[str, Callable[[], str]] = {
     "commands": generated.commands,
     "configuration": generated.configuration,
+    "methods": generated.methods,
     "gate": generated.gate,
     "exhibits": generated.exhibits,
     **{f"strategies {group}": lambda group=group: generated.strategies(group) for group in generated.GROUPS},
