@@ -25,6 +25,13 @@ def commands() -> str:
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(cast("Any", command)), name="gtimm")
     text = re.sub(r"\[bold\](.*?)\[/bold\]", r"`\1`", text)
+    said = dict(re.findall(r"^#+ `(.*)`\n\n(.*)$", text, re.MULTILINE))
+    for name, whole in said.items():  # a group lists its commands in words that are cut short
+        group, _, own = name.rpartition(" ")
+        at = text.index(f"# `{group}`") if group else 0
+        line = re.search(rf"^\* `{own}`: .*", text[at:], re.MULTILINE)
+        if group and line is not None:
+            text = text[:at] + text[at:].replace(line[0], f"* `{own}`: {whole}", 1)
     return re.sub(r"^#", "##", text.partition("\n\n")[2], flags=re.MULTILINE)
 
 
