@@ -6,7 +6,7 @@ STAMP = $(VENV)/.installed
 BUILD = build
 AXE = 4.14.1
 
-.PHONY: help setup demo test browser check docs bench soak models clean
+.PHONY: help setup demo test browser check docs release bench soak models clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,6 +46,9 @@ check: $(STAMP) browser  ## formatter, linter, types, import layers, tests (one 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+release: $(STAMP) browser  ## sdist and wheel in dist/, checked; the tests against the wheel in a new environment (a quarter of an hour)
+	PYTHON=$(abspath $(BIN))/python .ci/release
+
 bench: $(STAMP)  ## every benchmark; each prints its ratio on the last line
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
@@ -61,4 +64,4 @@ models: $(STAMP)  ## train the embedded models and make the embedded data again 
 	$(BIN)/python training/imagebind_tiny.py --out gtimm/assets/imagebind-tiny
 
 clean:  ## remove the virtual environment and what runs have made here
-	rm -rf $(VENV) $(BUILD) runs
+	rm -rf $(VENV) $(BUILD) dist runs

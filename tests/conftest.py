@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from toys import ToyBackbone, ToyGenerator, calls
+from wheels import ROOT, Distributions, Environment, build, found
 
 import gtimm
 from gtimm.core.registry import BASES, registry
@@ -49,3 +50,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GTIMM_HOME", str(folder))
     calls.clear()
     return folder
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """The sdist and the wheel of this tree; those in the folder `GTIMM_DIST`, where the tests run against these."""
+    given = os.environ.get("GTIMM_DIST")
+    return found(Path(given)) if given else build(ROOT, tmp_path_factory.mktemp("gtimm"))
+
+
+@pytest.fixture(scope="session")
+def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A virtual environment with the wheel, which sees the dependencies of this one and nothing of the tree."""
+    return Environment.make(tmp_path_factory.mktemp("user") / "venv", distributions.wheel)
