@@ -1,7 +1,7 @@
 """What pyproject.toml cannot say: the README as an index page shows it.
 
 The README's links are relative, as a checkout needs them; on an index page they would lead nowhere. Where `[project.urls]` states a
-`Source`, links lead to the files of this version there and images are shown from there; otherwise links are plain text and images are left out.
+`Source`, links lead to the files of this version there and images come from there; otherwise links are text and images are left out.
 """
 
 from __future__ import annotations

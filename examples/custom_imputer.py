@@ -54,6 +54,7 @@ class NoisyDeck(Imputer):
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return `copies` vectors of each class that has a row left; the others have no candidate."""
         there, values = view.present(target), view.features(target)  # NaN where absent: a hole cannot be read
+        assert view.labels is not None  # info.needs_label asks for them
         random = stream(self.seed, "noisy-deck", target)
         found = []
         for label in range(len(view.classes)):

@@ -40,6 +40,7 @@ def read(args: argparse.Namespace) -> Splits:
 def write_digits(root: Path, rows: int = ROWS) -> Path:
     """Write embedded digits as class folders: `image/<class>/<row>.png` and `audio/<class>/<row>.wav`; returns the root."""
     data = load_dataset("digits").train
+    assert data.labels is not None
     order = np.argsort(data.labels, kind="stable").reshape(len(data.classes), -1)[:, : rows // len(data.classes)]
     for row in order.ravel().tolist():
         label = data.classes[data.labels[row]]

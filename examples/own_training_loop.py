@@ -61,7 +61,7 @@ def train(filled: Any, test: MultimodalDataset, epochs: int, fills: bool = True,
     for epoch in range(epochs):
         rows = filled.to_torch(epoch=epoch)  # other draws in each epoch
         left = [row for row in rows if not row["filled_image"]]
-        kept = rows if fills else left * (len(rows) // len(left))  # as many steps for all
+        kept: Any = rows if fills else left * (len(rows) // len(left))  # as many steps for all
         order = torch.Generator().manual_seed(seed + epoch)
         for images, labels in DataLoader(kept, batch_size=64, shuffle=True, collate_fn=collate, generator=order):
             loss = nn.functional.cross_entropy(network(images), labels)

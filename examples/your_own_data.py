@@ -83,6 +83,7 @@ def write_slips(root: Path, rows: int = 1500, seed: int = 0) -> pd.DataFrame:
     from PIL import Image
 
     source, random = load_dataset("digits").test, np.random.default_rng(seed)
+    assert source.labels is not None
     lines = []
     for row in range(rows):
         name = source.classes[source.labels[row]]

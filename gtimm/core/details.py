@@ -159,9 +159,14 @@ def _capabilities(group: str, cls: type[Plugin], plugin: Plugin | None) -> dict[
 def described(cls: type[BaseModel], name: str, info: FieldInfo) -> Option:
     """Return what is known of a field of a model."""
     bounds = [f"{sign} {getattr(one, key)}" for one in info.metadata for key, sign in _BOUNDS.items() if hasattr(one, key)]
-    default = None if info.is_required() else to_jsonable_python(info.get_default(call_default_factory=True))
+    default = None if info.is_required() else _plain(info.get_default(call_default_factory=True))
     kind = written(info.annotation) + (f" ({', '.join(bounds)})" if bounds else "")
     return Option(name, kind, default, info.is_required(), _help(cls, name))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as plain data; what has no such form, in a plug-in that breaks this promise, as Python writes it."""
+    return to_jsonable_python(value, fallback=repr)
 
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from gtimm.core.workspace import open_workspace
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
+    from torch.utils.data import Dataset
 
     from gtimm.core.backbone import Backbone
     from gtimm.core.dataset import MultimodalDataset
@@ -177,7 +178,15 @@ class Filled:
         export(self, folder)
 
 
-class Draws(Sequence[dict[str, Any]]):
+if TYPE_CHECKING:
+
+    class _MapStyle(Dataset[dict[str, Any]], Sequence[dict[str, Any]]):  # type: ignore[misc]  # torch's knows no slices
+        """What `DataLoader` takes by type; at run time any sequence will do, and torch need not be imported."""
+else:
+    _MapStyle = Sequence
+
+
+class Draws(_MapStyle):
     """Rows with one candidate in each hole: an item is `{modality: payload, filled_<modality>: bool, label: class index}`.
 
     The label of multi-label data is (classes,) bool. A hole that nothing fills is `None`. The payloads are as the data set has them
@@ -191,7 +200,13 @@ class Draws(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):

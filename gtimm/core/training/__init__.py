@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 __all__ = ["Run", "TrainOptions", "logits", "train"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'gtimm.core.training' has no attribute {name!r}")
-    from gtimm.core.training import trainer
+if not TYPE_CHECKING:  # or every misspelt name would be one
 
-    return getattr(trainer, name)
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'gtimm.core.training' has no attribute {name!r}")
+        from gtimm.core.training import trainer
+
+        return getattr(trainer, name)
