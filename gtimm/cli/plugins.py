@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from gtimm.cli.terminal import visible
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.registry import BASES, registry
 
@@ -39,9 +40,15 @@ def print_list(as_json: bool) -> None:
     for column in ("name", "kind", "from", "class"):
         table.add_column(column, overflow="fold")
     for row in found:
-        origin = f"{row['distribution']} {row['version']}".strip() + (f" [yellow]({row['note']})[/]" if row["note"] else "")
-        table.add_row(escape(row["name"]), row["kind"], origin, escape(row["target"]))
+        origin = _shown(f"{row['distribution']} {row['version']}".strip())
+        note = f" [yellow]({row['note']})[/]" if row["note"] else ""
+        table.add_row(_shown(row["name"]), row["kind"], origin + note, _shown(row["target"]))
     Console().print(table)
+
+
+def _shown(text: str) -> str:
+    """Return text of a plug-in as it may stand in rich's markup, on a terminal."""
+    return escape(visible(text))
 
 
 def _rows(group: Group) -> list[dict[str, str]]:
@@ -91,9 +98,10 @@ def print_details(name: str | None, as_json: bool) -> bool:
 
 
 def _print(console: Console, one: Details) -> None:
-    console.print(f"[bold]{escape(one.name)}[/] ({KINDS[one.group]}, {one.distribution} {one.version})".replace(" )", ")"))
+    origin = f"{one.distribution} {one.version}".strip()
+    console.print(f"[bold]{_shown(one.name)}[/] ({KINDS[one.group]}, {_shown(origin)})")
     if one.broken:
-        console.print(f"  [red]broken[/]: {escape(one.broken)}\n")
+        console.print(f"  [red]broken[/]: {_shown(one.broken)}\n")
         return
     refused = "; ".join(one.not_commercial)
     if one.group == "datasets":
@@ -110,15 +118,15 @@ def _print(console: Console, one: Details) -> None:
     }
     for name, value in facts.items():
         if value:
-            console.print(f"  {name + ': ' if name else ''}{escape(value)}", soft_wrap=True)
+            console.print(f"  {name + ': ' if name else ''}{_shown(value)}", soft_wrap=True)
     console.print("  [green]can run here[/]" if one.runs_here else "  [yellow]cannot run here as it is[/]")
     for lack in one.lacks:
-        console.print(f"    {escape(lack)}", soft_wrap=True)
+        console.print(f"    {_shown(lack)}", soft_wrap=True)
     for option in one.options:
         default = "required" if option.required else json.dumps(option.default, ensure_ascii=False)
-        console.print(f"  [bold]{escape(option.name)}[/]: {escape(option.type)} = {escape(default)}", soft_wrap=True)
+        console.print(f"  [bold]{_shown(option.name)}[/]: {_shown(option.type)} = {_shown(default)}", soft_wrap=True)
         if option.help:
-            console.print(Padding(escape(option.help), (0, 0, 0, 6)))
+            console.print(Padding(_shown(option.help), (0, 0, 0, 6)))
     console.print()
 
 

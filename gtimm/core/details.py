@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json
 
 from gtimm.core.errors import GtimmError
 from gtimm.core.licences import UNKNOWN, conditions, objections
@@ -105,11 +108,19 @@ def details(group: Group, name: str) -> Details:
         ConfigError: no such name.
     """
     entry: Entry = registry(group).claims(name)[0]
-    origin = (group, name, entry.distribution, entry.version, entry.target)
+    origin = (str(group), name, entry.distribution, entry.version, entry.target)
     try:
         cls: type[Plugin] = registry(group).get(name)
     except GtimmError as error:
         return Details(*origin, broken=str(error))
+    try:
+        with redirect_stdout(sys.stderr):
+            return _of(group, cls, origin)
+    except (Exception, SystemExit) as error:  # a plug-in's own code, whatever it raises, is no fault of listing
+        return Details(*origin, broken=f"{cls.__name__} cannot say what it is: {type(error).__name__}: {error}", file=_file(cls))
+
+
+def _of(group: Group, cls: type[Plugin], origin: tuple[str, str, str, str, str]) -> Details:
     options = tuple(described(cls, option, info) for option, info in cls.model_fields.items())
     plugin, lacks = _made(cls, options)
     return Details(
@@ -134,8 +145,9 @@ def _made(cls: type[Plugin], options: tuple[Option, ...]) -> tuple[Plugin | None
         return None, (f"It needs the option{'s' if needed[1:] else ''} {', '.join(needed)}.",)
     try:
         plugin = cls()
-        return plugin, plugin.lacks()
-    except Exception as error:  # a plug-in's own code, whatever it raises, is no fault of listing
+        lacks = plugin.lacks()
+        return plugin, (lacks,) if isinstance(lacks, str) else tuple(map(str, lacks))
+    except (Exception, SystemExit) as error:
         return None, (f"{type(error).__name__}: {error}",)
 
 
@@ -166,7 +178,7 @@ def described(cls: type[BaseModel], name: str, info: FieldInfo) -> Option:
 
 def _plain(value: Any) -> Any:
     """Return a value as plain data; what has no such form, in a plug-in that breaks this promise, as Python writes it."""
-    return to_jsonable_python(value, fallback=repr)
+    return json.loads(to_json(value, fallback=repr, bytes_mode="base64", inf_nan_mode="strings"))
 
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}

@@ -69,17 +69,31 @@ _TERMS = (
 )
 KNOWN: Mapping[str, Terms] = MappingProxyType({terms.name: terms for terms in _TERMS})
 """Licences whose terms are known, by name."""
+_SPELT: Mapping[str, str] = {name.lower(): name for name in (*KNOWN, UNKNOWN)}
+_OPERATOR, _AND = re.compile(r"\s+(?:AND|OR)\s+|[,;]", re.IGNORECASE), re.compile(r"\s+AND\s+|[,;]", re.IGNORECASE)
 
 
 def names_in(statement: str) -> list[str]:
-    """Return the licences that a statement names; what stands in brackets says which part of the weights they are for.
+    """Return the licences that a statement names, as they are spelt here; brackets after a name say what of the weights it is for.
 
     Example:
-        >>> names_in("GPL-3.0-or-later (espeak-ng) AND Apache-2.0 (hibari)")
+        >>> names_in("GPL-3.0-or-later (espeak-ng) AND apache-2.0 (hibari)")
         ['GPL-3.0-or-later', 'Apache-2.0']
     """
-    parts = re.split(r"\b(?:AND|OR)\b|,|;", re.sub(r"\([^)]*\)", "", statement))
-    return [name for part in parts if (name := part.strip())]
+    parts = [part.strip() for part in _OPERATOR.split(_bare(statement))]
+    return [_SPELT.get(part.lower(), part) for part in parts if part]
+
+
+def _bare(statement: str) -> str:
+    """Return a statement without remarks, and without the brackets of an SPDX expression, `A AND (B OR C)`.
+
+    Without them `OR` binds tighter than `AND`. That refuses some choices that an expression leaves, and lets nothing pass.
+    """
+
+    def remark(found: re.Match[str]) -> str:
+        return found[0] if found[1].upper() in ("AND", "OR") else found[1]
+
+    return re.sub(r"[()]", " ", re.sub(r"([^\s()]+)\s*\([^()]*\)", remark, statement))
 
 
 def refusal(statement: str, says: bool | None = None) -> str:
@@ -93,8 +107,10 @@ def refusal(statement: str, says: bool | None = None) -> str:
         >>> refusal("Apache-2.0"), refusal("CC-BY-NC-SA-4.0")
         ('', 'CC-BY-NC-SA-4.0: no commercial use')
     """
+    if statement and not names_in(statement):
+        return _objection(UNKNOWN, says)
     reasons = []
-    for part in re.split(r"\bAND\b|,|;", statement):
+    for part in _AND.split(_bare(statement)):
         choices = [_objection(name, says) for name in names_in(part)]
         if all(choices):
             reasons += choices[:1]
@@ -194,9 +210,8 @@ def _weights(plugin: Plugin | type[Plugin]) -> str:
 
 def check_commercial(pipe: Pipeline) -> None:
     """Raise `LicenceError` where code or weights of some strategy are not for commercial use; all such are named."""
-    refused = [
-        f"{name_of(group, plugin)} ({'; '.join(why)})" for group, plugin in strategies(pipe) if (why := objections(plugin))
-    ]
+    used: list[tuple[Group, Plugin]] = [*strategies(pipe), ("engines", pipe.engine)]
+    refused = [f"{name_of(group, plugin)} ({'; '.join(why)})" for group, plugin in used if (why := objections(plugin))]
     if refused:
         raise LicenceError(
             f"commercial=True refuses {', '.join(refused)}. Choose other strategies or other weights (`gtimm plugins NAME` says the "

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError
 
-from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.errors import ConfigError, PluginError, did_you_mean
 
 Kind = Literal["image", "audio", "text", "video", "vector"]
 Depth = Literal["pooled", "last_block"]
@@ -69,9 +70,24 @@ class Plugin(BaseModel):
         except ValidationError as error:
             raise ConfigError(_explain(type(self), error)) from error
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class whose `info` is not one, when it is made: nobody would find out why the Pipeline fails."""
+        if "info" in cls.model_fields:
+            raise PluginError(f"{cls.__name__}.info would be an option: write `info: ClassVar[Info] = Info(...)`.")
+        if not isinstance(cls.info, Info):
+            raise PluginError(f"{cls.__name__}.info must be an Info, such as Info(kinds=('image',)); found {cls.info!r}.")
+
     def options(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults, as plain JSON types."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+        """Return the options that differ from their defaults, as plain JSON types.
+
+        Raises:
+            PluginError: an option holds what JSON cannot, so that no configuration or saved model could.
+        """
+        try:
+            return self.model_dump(mode="json", exclude_defaults=True)
+        except PydanticSerializationError as error:
+            raise PluginError(f"{type(self).__name__} has an option that cannot be written as JSON: {error}") from error
 
     def weights_licence(self) -> str:
         """Return the licence of the weights that are loaded with these options: `""` where none are, `"unknown"` where nobody says."""

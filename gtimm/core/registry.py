@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -59,7 +61,13 @@ class Entry:
 @cache
 def _origin(dist: Distribution | None) -> tuple[str, str]:
     """Return name and version of a distribution, whose metadata is read once: that of ours holds the whole README."""
-    return ("unknown", "") if dist is None else (dist.name, dist.version)
+    if dist is None:
+        return "unknown", ""
+    try:
+        found = (dist.metadata["Name"], dist.metadata["Version"])
+    except Exception:  # its metadata is damaged, and what it offers is there
+        return "unknown", ""
+    return found[0] or "unknown", found[1] or ""
 
 
 @cache
@@ -138,8 +146,8 @@ class Registry(Mapping[str, Entry], Generic[T]):
         Raises:
             ConfigError: the class does not derive from the group's base, or the name is taken and `replace` is false.
         """
-        if not name or not isinstance(name, str) or any(c.isspace() for c in name):
-            raise ConfigError(f"A name in {self.group!r} must be a word without blanks; found {name!r}.")
+        if not isinstance(name, str) or not name.isprintable() or not name or " " in name:
+            raise ConfigError(f"A name in {self.group!r} must be a word without blanks or control characters; found {name!r}.")
         self._check(name, cls)
         if name in self._entries and not replace:
             taken = self._entries[name][0]
@@ -160,9 +168,18 @@ class Registry(Mapping[str, Entry], Generic[T]):
         if name not in self._loaded:
             entry = self._pick(name)
             assert entry.point is not None
+            if not name.isprintable():  # it goes into pages, cards and terminals
+                raise PluginError(
+                    f"The name {name!r} of {entry.distribution} holds characters that do not print; nobody can use it."
+                )
+            if ":" not in entry.target:
+                raise PluginError(
+                    f"Plug-in {name!r} of {entry.distribution} names {entry.target!r}; an entry point says 'module:Class'."
+                )
             try:
-                cls = entry.point.load()
-            except Exception as error:
+                with redirect_stdout(sys.stderr):  # what it prints is no part of what a command prints
+                    cls = entry.point.load()
+            except (Exception, SystemExit) as error:  # a module may end the process where it was meant to be a program
                 raise PluginError(
                     f"Plug-in {name!r} of {entry.distribution} ({entry.target}) could not be loaded: "
                     f"{type(error).__name__}: {error}"

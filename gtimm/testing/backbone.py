@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from gtimm.core.backbone import PromptEncoder
-from gtimm.core.errors import IncompatibleError
+from gtimm.core.backbone import Backbone, PromptEncoder
+from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.plugin import KINDS
-from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, run_checks
+from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
 from gtimm.testing.samples import sample_payloads
 
 if TYPE_CHECKING:
-    from gtimm.core.backbone import Backbone
     from gtimm.core.media import Payload
     from gtimm.core.plugin import Depth
 
@@ -38,17 +37,28 @@ def check_backbone(
 
     Raises:
         AssertionError: promises are broken.
+        ConfigError: no instance of a backbone, or too few payloads.
+        IncompatibleError: payloads of a kind that it does not embed.
 
     Example:
         >>> from gtimm.backbones.precomputed import Precomputed
         >>> check_backbone(Precomputed(dim=2))
     """
+    refuse_other(backbone, Backbone)
     run_checks(BACKBONE_CHECKS, backbone, payloads_for(backbone, payloads), expected_failed_checks)
 
 
 def payloads_for(backbone: Backbone, payloads: Payloads | None = None) -> Payloads:
     """Return what a backbone is tried on: the given payloads, or three made up of each kind that it embeds."""
     if payloads is not None:
+        for kind, items in payloads.items():
+            backbone.check_kind(kind)
+            if len(items) < 2:
+                raise ConfigError(
+                    f"A backbone is tried on two or more different payloads of a kind; of {kind!r} there are {len(items)}."
+                )
+        if not payloads:
+            raise ConfigError("There is nothing to try the backbone on: give payloads of its kinds.")
         return payloads
     kinds = [kind for kind in backbone.info.kinds or KINDS if kind != "video"]
     return {kind: sample_payloads(kind, [0, 1, 2], width=backbone.size(kind) if kind == "vector" else 0) for kind in kinds}

@@ -22,9 +22,10 @@ Check = Callable[[Any, Any], None]
 
 
 def check_options_round_trip(plugin: Plugin, given: object = None) -> None:
-    """Options survive JSON, as a configuration file and a saved model need."""
-    again = type(plugin)(**json.loads(json.dumps(plugin.options())))
-    assert again == plugin, f"Options changed by way of JSON: {plugin!r} became {again!r}."
+    """Options survive JSON, as a configuration file and a saved model need; so do their defaults, written out."""
+    for given_options in (plugin.options(), plugin.model_dump(mode="json")):
+        again = type(plugin)(**json.loads(json.dumps(given_options)))
+        assert again == plugin, f"Options changed by way of JSON: {plugin!r} became {again!r}."
 
 
 def check_unknown_options_are_refused(plugin: Plugin, given: object = None) -> None:
@@ -38,12 +39,21 @@ def check_unknown_options_are_refused(plugin: Plugin, given: object = None) -> N
 
 def check_licences_are_stated(plugin: Plugin, given: object = None) -> None:
     """The licence of the code is stated, and so is that of weights that are loaded by default."""
-    assert plugin.info.licence, "info.licence is empty; give the SPDX identifier of the code's licence."
+    assert plugin.info.licence.strip(), "info.licence is empty; give the SPDX identifier of the code's licence."
     assert isinstance(plugin.weights_licence(), str), "weights_licence() must return text, empty where no weights are loaded."
     assert plugin.info.weights_licence != UNKNOWN, "info.weights_licence: find out under which licence the default weights are."
 
 
 COMMON_CHECKS: tuple[Check, ...] = (check_options_round_trip, check_unknown_options_are_refused, check_licences_are_stated)
+
+
+def refuse_other(strategy: Any, base: type[Any]) -> None:
+    """Raise `ConfigError` unless a strategy is an instance of a base, with what to write instead."""
+    if isinstance(strategy, base):
+        return
+    if isinstance(strategy, type):
+        raise ConfigError(f"Checks take an instance, such as {strategy.__name__}(); found the class {strategy.__name__}.")
+    raise ConfigError(f"Checks of this kind take an instance of {base.__name__}; found {strategy!r}.")
 
 
 def run_checks(checks: Sequence[Check], plugin: Plugin, given: Any, expected: Mapping[str, str] | None = None) -> None:
@@ -60,12 +70,12 @@ def run_checks(checks: Sequence[Check], plugin: Plugin, given: Any, expected: Ma
         ConfigError: an expected name that is no check.
     """
     reasons = known_checks(checks, expected)
-    broken: list[tuple[str, Exception]] = []
+    broken: list[tuple[str, BaseException]] = []
     for check in checks:
         name = check.__name__
         try:
             check(plugin, given)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # whatever a plug-in does, the other promises are tried too
             if name not in reasons:
                 broken.append((name, error))
         else:
@@ -82,6 +92,8 @@ def run_checks(checks: Sequence[Check], plugin: Plugin, given: Any, expected: Ma
 def known_checks(checks: Sequence[Check], expected: Mapping[str, str] | None) -> Mapping[str, str]:
     """Return the expected failures; raises `ConfigError` for a name that is none of the checks."""
     names = [check.__name__ for check in checks]
+    if expected is not None and not isinstance(expected, Mapping):
+        raise ConfigError(f"expected_failed_checks= gives the reason for each name, {{'check_name': 'why'}}; found {expected!r}.")
     for name in expected or {}:
         if name not in names:
             raise ConfigError(f"No check is called {name!r}.{did_you_mean(name, names)} Checks: {', '.join(names)}.")

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gtimm.core.dataset import DatasetLoader
 from gtimm.core.errors import GtimmError, MissingPayloadError
 from gtimm.core.media import load_audio, load_frame, load_image, load_text, payload_key
 from gtimm.core.missing import Missing
 from gtimm.core.targets import is_missing
-from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, run_checks
+from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
 
 if TYPE_CHECKING:
-    from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
+    from gtimm.core.dataset import MultimodalDataset, Splits
 
 PARTS = ("train", "val", "test")
 MOST = 20
@@ -46,11 +47,13 @@ def check_dataset(loader: DatasetLoader, *, expected_failed_checks: Mapping[str,
 
     Raises:
         AssertionError: promises are broken.
+        ConfigError: no instance of a data set.
 
     Example:
         >>> from gtimm.data.digits import Digits
         >>> check_dataset(Digits())
     """
+    refuse_other(loader, DatasetLoader)
     run_checks(DATASET_CHECKS, loader, Loaded(loader), expected_failed_checks)
 
 

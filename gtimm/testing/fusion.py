@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,12 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from gtimm.core.errors import ConfigError
-from gtimm.core.fusion import Finisher, alone
-from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, run_checks
+from gtimm.core.fusion import Finisher, Fusion, alone
+from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
 from gtimm.testing.samples import WIDTH, Plain
 
 if TYPE_CHECKING:
-    from gtimm.core.fusion import Fusion, Head
+    from gtimm.core.fusion import Head
 
 Batch = tuple[dict[str, Tensor], Tensor, Tensor]
 SIZES = {"image": 5, "audio": 3, "my.text": 4}
@@ -77,14 +78,38 @@ def check_fusion(
 
     Raises:
         AssertionError: promises are broken.
+        ConfigError: no instance of a fusion, no modality, or less than two classes.
 
     Example:
         >>> from gtimm.fusion.score import ScoreFusion
         >>> check_fusion(ScoreFusion())
     """
+    refuse_other(fusion, Fusion)
+    run_checks(fusion_checks(), fusion, inputs_for(fusion, sizes, classes), expected_failed_checks)
+
+
+def fusion_checks() -> tuple[Check, ...]:
+    """Return the checks of `FUSION_CHECKS`, each of which takes several `Inputs`."""
+    return tuple(_on_each(check) for check in FUSION_CHECKS)
+
+
+def inputs_for(fusion: Fusion, sizes: Mapping[str, int] | None = None, classes: int = CLASSES) -> tuple[Inputs, ...]:
+    """Return what a fusion is tried with: all modalities, and the first alone."""
     sizes = SIZES if sizes is None else sizes
-    for kept in (dict(list(sizes.items())[:1]), sizes) if len(sizes) > 1 else (sizes,):
-        run_checks(FUSION_CHECKS, fusion, Inputs(kept, classes), expected_failed_checks)
+    if not sizes or classes < 2:
+        raise ConfigError(
+            f"A fusion is tried with one modality or more, and two classes or more; found {dict(sizes)}, {classes}."
+        )
+    return tuple(Inputs(kept, classes) for kept in ([dict(list(sizes.items())[:1])] if len(sizes) > 1 else []) + [dict(sizes)])
+
+
+def _on_each(check: Callable[[Any, Inputs], None]) -> Check:
+    @wraps(check)
+    def tried(fusion: Fusion, several: Sequence[Inputs]) -> None:
+        for given in several:
+            check(fusion, given)
+
+    return tried
 
 
 def check_logits_keep_dtype_and_device(fusion: Fusion, given: Inputs) -> None:

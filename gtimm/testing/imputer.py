@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gtimm.core.imputer import Generator
+from gtimm.core.errors import ConfigError
+from gtimm.core.imputer import Generator, Imputer
 from gtimm.core.pool import Features, Requests, Rows
-from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, run_checks
+from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
 from gtimm.testing.generator import GENERATOR_CHECKS
 from gtimm.testing.patterns import patterns
 from gtimm.testing.samples import Sample, rebuilt, sample_data
@@ -22,7 +23,7 @@ from gtimm.testing.trial import content, frozen, members_of, offers, trial
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset
-    from gtimm.core.imputer import Imputer, State
+    from gtimm.core.imputer import State
     from gtimm.core.pool import Pool
     from gtimm.testing.trial import Role, Trial
 
@@ -46,11 +47,13 @@ def check_imputer(
 
     Raises:
         AssertionError: promises are broken.
+        ConfigError: no instance of an imputer, or data that it cannot be tried on.
 
     Example:
         >>> from gtimm.imputers.fill import MeanFill
         >>> check_imputer(MeanFill())
     """
+    refuse_other(imputer, Imputer)
     run_checks(imputer_checks(imputer), imputer, sample_for(imputer, data, target), expected_failed_checks)
 
 
@@ -64,7 +67,15 @@ def sample_for(imputer: Imputer, data: MultimodalDataset | None = None, target: 
     kinds = imputer.info.kinds
     if data is None:
         return sample_data(kinds[0] if kinds else "vector")
-    return Sample(data, target or next(m for m in data.modalities if not kinds or data.kind(m) in kinds))
+    fitting = [m for m in data.modalities if not kinds or data.kind(m) in kinds]
+    if not fitting or (target is not None and target not in fitting):
+        named = ", ".join(f"{m} ({data.kind(m)})" for m in data.modalities)
+        raise ConfigError(
+            f"{type(imputer).__name__} fills {', '.join(kinds) or 'any kind'}; the data has {named}, target={target!r}."
+        )
+    found = Sample(data, target or fitting[0])
+    found.check()
+    return found
 
 
 def check_present_values_are_untouched(imputer: Imputer, given: Sample) -> None:
@@ -180,8 +191,9 @@ def check_state_survives_saving(imputer: Imputer, given: Sample) -> None:
     with trial() as run, tempfile.TemporaryDirectory() as folder:
         state = run.fit(imputer, train, given.target)
         for name, value in state.items():
-            kind = np.asarray(value).dtype.kind
-            assert kind in "biuf", f"The state holds {name!r} of {type(value).__name__}; it must be an array of numbers."
+            assert isinstance(name, str), f"The state names an array by {name!r}; it must be a string."
+            numbers = isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf"
+            assert numbers, f"The state holds {name!r} of {type(value).__name__}; it must be an array of numbers."
         before = offers(run.pool(imputer, data, given.target, state, role), data, given.target)
         path = Path(folder) / "state.safetensors"
         save_file({name: np.ascontiguousarray(value) for name, value in state.items()}, path)

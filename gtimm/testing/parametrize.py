@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from gtimm.core.prompts import Prompts
 from gtimm.testing.backbone import BACKBONE_CHECKS, payloads_for
 from gtimm.testing.common import Check, known_checks
 from gtimm.testing.dataset import DATASET_CHECKS, Loaded
-from gtimm.testing.fusion import FUSION_CHECKS, SIZES, Inputs
+from gtimm.testing.fusion import fusion_checks, inputs_for
 from gtimm.testing.imputer import imputer_checks, sample_for
 from gtimm.testing.prompts import asked_for, prompt_checks
 
@@ -33,18 +34,29 @@ def checks_for(strategy: Plugin, **given: Any) -> tuple[tuple[Check, ...], Calla
         given: what it is tried with, as the arguments of `check_imputer`, `check_backbone`, ... have it.
 
     Raises:
-        ConfigError: a strategy of a kind that has no checks.
+        ConfigError: a strategy of a kind that has no checks, or something given that its kind is not tried with.
     """
+    checks, make = _kind(strategy)
+    takes = list(inspect.signature(make).parameters)[1:]
+    if others := sorted(set(given) - set(takes)):
+        raise ConfigError(
+            f"{type(strategy).__name__} is not tried with {others[0]!r}, but with {', '.join(takes) or 'itself alone'}."
+        )
+    return checks, partial(make, strategy, **given)
+
+
+def _kind(strategy: Plugin) -> tuple[tuple[Check, ...], Callable[..., Any]]:
+    """Return the checks of a strategy, and the function that makes what they take of the strategy and of what is given."""
     if isinstance(strategy, Imputer):
-        return imputer_checks(strategy), partial(sample_for, strategy, **given)
+        return imputer_checks(strategy), sample_for
     if isinstance(strategy, Backbone):
-        return BACKBONE_CHECKS, partial(payloads_for, strategy, **given)
+        return BACKBONE_CHECKS, payloads_for
     if isinstance(strategy, Fusion):
-        return FUSION_CHECKS, partial(Inputs, **{"sizes": SIZES, **given})
+        return fusion_checks(), inputs_for
     if isinstance(strategy, Prompts):
-        return prompt_checks(strategy), partial(asked_for, strategy, **given)
+        return prompt_checks(strategy), asked_for
     if isinstance(strategy, DatasetLoader):
-        return DATASET_CHECKS, partial(Loaded, strategy)
+        return DATASET_CHECKS, Loaded
     raise ConfigError(
         f"There are no checks for {strategy!r}. Give instances of imputers, backbones, fusions, prompts or data sets, not classes or names."
     )
@@ -72,8 +84,8 @@ def parametrize_with_checks(
     """
     import pytest
 
-    if not strategies:
-        raise ConfigError("parametrize_with_checks needs at least one strategy.")
+    if not isinstance(strategies, Sequence) or not strategies:
+        raise ConfigError(f"parametrize_with_checks needs a list of at least one strategy; found {strategies!r}.")
     cases, every = [], dict.fromkeys(check for strategy in strategies for check in checks_for(strategy, **given)[0])
     reasons = known_checks(list(every), expected_failed_checks)
     for strategy in strategies:

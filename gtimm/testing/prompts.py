@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gtimm.core.prompts import RowPrompts
-from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, run_checks
+from gtimm.core.errors import ConfigError
+from gtimm.core.prompts import Prompts, RowPrompts
+from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
 from gtimm.testing.samples import CLASSES, Sample, rebuilt, sample_data
 from gtimm.testing.trial import WatchedView, trial
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset
-    from gtimm.core.prompts import Prompts
 
 LONG, SHORT = 23, (1, 2, 7)
 """Numbers of prompts that are asked for."""
@@ -56,11 +56,13 @@ def check_prompts(
 
     Raises:
         AssertionError: promises are broken.
+        ConfigError: no instance of a prompt strategy, or classes or data that it cannot be tried on.
 
     Example:
         >>> from gtimm.prompts.label import LabelPrompts
         >>> check_prompts(LabelPrompts())
     """
+    refuse_other(prompts, Prompts)
     run_checks(prompt_checks(prompts), prompts, asked_for(prompts, classes, data, target), expected_failed_checks)
 
 
@@ -74,7 +76,10 @@ def asked_for(
 ) -> Asked:
     """Return what a strategy is tried with."""
     kinds = tuple(prompts.info.kinds) or ("image", "audio")
+    if isinstance(classes, str) or len(classes) < 2:
+        raise ConfigError(f"classes= is two or more names; found {classes!r}.")
     sample = sample_data(kinds[0]) if data is None else Sample(data, target or data.modalities[0])
+    sample.check(least=4)
     return Asked(tuple(classes), kinds, sample)
 
 

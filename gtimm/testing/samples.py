@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CLASSES = ("cat", "dog", "bird")
 """Class names of `sample_data`."""
+LEAST = 12  # rows to try a strategy on
 WIDTH = 4  # numbers in a vector and in an embedding of `Plain`
 RATE = 16_000
 
@@ -127,6 +128,19 @@ class Sample:
 
     data: MultimodalDataset
     target: str
+
+    def check(self, least: int = LEAST) -> None:
+        """Raise `ConfigError` where nothing can be tried on these rows."""
+        if self.data.labels is None:
+            raise ConfigError(
+                f"{self.data.name!r} has no labels, which strategies are tried with. Give labels= of any two classes."
+            )
+        if len(self.data) < least:
+            raise ConfigError(f"{self.data.name!r} has {len(self.data)} rows; strategies are tried on {least} or more.")
+        for m in self.data.modalities:
+            if not self.data.present(m).all():
+                row = int((~self.data.present(m)).argmax())
+                raise ConfigError(f"{self.data.name!r} has no {m!r} in row {row}; rows to try strategies on are complete.")
 
     @property
     def complete(self) -> tuple[MultimodalDataset, MultimodalDataset]:

@@ -87,7 +87,11 @@ class Trial:
 
     def fit(self, imputer: Imputer, train: MultimodalDataset, target: str, depth: Depth = "pooled") -> State:
         """Fit on training data; what a source offers is made when it is asked for."""
-        return imputer.fit(self.view(imputer, train, "train", depth), target)
+        state = imputer.fit(self.view(imputer, train, "train", depth), target)
+        assert isinstance(state, dict), (
+            f"fit() returned {state!r}; it must be a dictionary of arrays, empty where nothing is learned."
+        )
+        return state
 
     def _items(self, source: Imputer, data: MultimodalDataset, depth: Depth, modality: str) -> NDArray[np.float32]:
         engine = registry("engines").create("local")
@@ -98,7 +102,9 @@ class Trial:
         self, imputer: Imputer, data: MultimodalDataset, target: str, state: State, role: Role, depth: Depth = "pooled"
     ) -> Pool:
         """Return the pool of a data set; the imputer gets a copy of the state."""
-        return imputer.pool(self.view(imputer, data, role, depth), target, copy.deepcopy(state))
+        found = imputer.pool(self.view(imputer, data, role, depth), target, copy.deepcopy(state))
+        assert isinstance(found, Pool), f"pool() returned {found!r}; it must be a Pool."
+        return found
 
     def outcome(self, imputer: Imputer, sealed: tuple[MultimodalDataset, MultimodalDataset], target: str) -> Outcome:
         """Fit, and return the state and what each row is offered: of the test data only where the imputer may fill it."""

@@ -97,6 +97,51 @@ def test_broken_plugins_are_listed_say_their_cause_and_hide_no_other(tmp_path: P
     assert found["hot-deck"]["runs_here"] is True
 
 
+ODD = """
+from gtimm.core.imputer import Imputer
+print("hello from a plug-in")
+class Fill(Imputer):
+    def pool(self, view, target, state): raise NotImplementedError
+class Quiet(Fill):
+    "Fills \\x1b[31m [bold]in red."
+class Silent(Fill):
+    def weights_licence(self): raise RuntimeError("nobody asked \\x1b[2J")
+class Ends(Fill):
+    def lacks(self): raise SystemExit(4)
+class Says(Fill):
+    def lacks(self): return "One thing. Get it."
+class Holds(Fill):
+    model_config = {**Fill.model_config, "arbitrary_types_allowed": True}
+    thing: object = object()
+    raw: bytes = b"\\xff"
+    top: float = float("inf")
+"""
+
+
+def test_odd_plugins_are_shown_and_steer_no_terminal(tmp_path: Path) -> None:
+    names = {"\x1b[31mred\x07": "Quiet", "a/../b": "Quiet", "[bold]c[/]": "Quiet", "\u202ed": "Quiet"}
+    names |= {name.lower(): name for name in ("Silent", "Ends", "Says", "Holds")}
+    install(tmp_path, "their_odd", {"imputers": {name: f"their_odd:{cls}" for name, cls in names.items()}}, ODD)
+    listed = outside(tmp_path, "plugins").stdout
+    assert {r"\x1b[31mred\x07", "a/../b", "[bold]c[/]", r"\u202ed"} <= set(listed.split())
+    said = [outside(tmp_path, "plugins", name) for name in ("\x1b[31mred\x07", "a/../b", "silent", "[bold]c[/]")]
+    assert [done.returncode for done in said] == [2, 0, 2, 0]
+    assert "characters that do not print" in said[0].stdout
+    assert r"Fills \x1b[31m [bold]in red." in said[1].stdout
+    assert r"Silent cannot say what it is: RuntimeError: nobody asked \x1b[2J" in said[2].stdout
+    unknown = outside(tmp_path, "plugins", "nobody\x1b[2J")
+    assert r"No strategy is called 'nobody\x1b[2J'" in unknown.stderr
+    printed = "".join([listed, *(done.stdout for done in said), unknown.stderr])
+    assert [c for c in printed if not c.isprintable() and c != "\n"] == []
+    done = outside(tmp_path, "plugins", "--details", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {row["name"]: row for row in json.loads(done.stdout, parse_constant=pytest.fail)}
+    assert found["ends"]["lacks"] == ["SystemExit: 4"]
+    assert found["says"]["lacks"] == ["One thing. Get it."]
+    thing, raw, top = (option["default"] for option in found["holds"]["options"])
+    assert (thing[:18], raw, top) == ("<object object at ", "_w==", "Infinity")
+
+
 def test_names_that_packages_claim_together_stand_once_for_each(tmp_path: Path) -> None:
     install(
         tmp_path, "their_one", {"imputers": {"mine": "their_one:A", "mean": "their_one:Mean"}}, "raise SystemExit('imported')"

@@ -15,6 +15,7 @@ from gtimm.core.errors import ConfigError, LicenceError
 from gtimm.core.licences import KNOWN, UNKNOWN, licences, names_in, refusal
 from gtimm.core.plugin import Info
 from gtimm.core.registry import registry
+from gtimm.engines.local import LocalEngine
 from gtimm.imputers.audioldm2 import AudioLDM2
 from gtimm.imputers.speech import Speech
 from gtimm.imputers.stable_diffusion import StableDiffusion, StableDiffusionTiny
@@ -86,6 +87,15 @@ def test_every_strategy_of_ours_states_licences_that_are_known(group: Any) -> No
         ("CC-BY-NC-4.0 OR MIT", ""),
         ("Beerware", "Beerware: not known to gtimm"),
         ("", ""),
+        ("  ", "nobody has stated their licence"),
+        ("()", "nobody has stated their licence"),
+        ("cc-by-nc-4.0", "CC-BY-NC-4.0: no commercial use"),
+        ("mit and Cc-By-Nc-4.0", "CC-BY-NC-4.0: no commercial use"),
+        ("(CC-BY-NC-4.0)", "CC-BY-NC-4.0: no commercial use"),
+        ("MIT AND (CC-BY-NC-4.0 OR Apache-2.0)", ""),
+        ("MIT AND (CC-BY-NC-4.0 AND Apache-2.0)", "CC-BY-NC-4.0: no commercial use"),
+        ("(MIT AND CC-BY-NC-4.0) OR (CC-BY-NC-SA-4.0 AND MIT)", "CC-BY-NC-4.0: no commercial use"),
+        ("(MIT AND CC-BY-NC-4.0) OR Apache-2.0", ""),
     ],
 )
 def test_every_licence_of_several_must_allow_it_and_one_of_a_choice(statement: str, why: str) -> None:
@@ -96,6 +106,7 @@ def test_a_strategy_may_speak_for_a_licence_that_is_not_known_but_not_against_on
     assert refusal("Beerware", says=True) == ""
     assert refusal("Beerware", says=False) == "Beerware: no commercial use, says the strategy"
     assert refusal("CC-BY-NC-4.0", says=True)
+    assert refusal("(cc-by-nc-4.0)", says=True)
     assert refusal(UNKNOWN, says=True)
 
 
@@ -152,6 +163,14 @@ def test_code_counts_too_and_nothing_unstated_passes() -> None:
         Pipeline(Restricted(), commercial=True)
     with pytest.raises(LicenceError, match=r"Unstated \(code: nobody has stated"):
         Pipeline("toy", Unstated(), commercial=True)
+
+
+def test_the_engine_counts_too() -> None:
+    class Rented(LocalEngine):
+        info: ClassVar[Info] = Info(licence="CC-BY-NC-4.0")
+
+    with pytest.raises(LicenceError, match=r"Rented \(code: CC-BY-NC-4.0"):
+        Pipeline("toy", engine=Rented(), commercial=True)
 
 
 def test_results_carry_code_and_weights_by_registered_name() -> None:

@@ -124,6 +124,51 @@ def test_what_is_no_subclass_of_the_base_is_refused(target: str) -> None:
         shapes().register("a", Path)  # type: ignore[arg-type]
 
 
+def plugin_module(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> str:
+    (folder / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(folder)
+    return f"{name}:Round"
+
+
+def test_a_module_that_ends_the_process_is_a_broken_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = plugin_module(tmp_path, monkeypatch, "was_a_program", "import sys\nsys.exit(3)\n")
+    with pytest.raises(PluginError, match="could not be loaded: SystemExit: 3"):
+        shapes(point("round", target)).get("round")
+
+
+def test_what_a_module_prints_is_no_output_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = plugin_module(tmp_path, monkeypatch, "says_hello", f"print('hello')\nfrom {__name__} import Round\n")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    assert shapes(point("round", target)).get("round").__name__ == "Round"
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\n")
+
+
+@pytest.mark.parametrize("target", ["no_such_module", "bad value !!"])
+def test_an_entry_point_that_names_no_class_says_so(target: str) -> None:
+    with pytest.raises(PluginError, match=f"'round' of others names {target!r}; an entry point says 'module:Class'"):
+        shapes(point("round", target)).get("round")
+
+
+def test_a_name_that_does_not_print_can_be_used_by_nobody() -> None:
+    found = shapes(point("\x1b[31mred", ROUND), point("a/b", ROUND))
+    with pytest.raises(PluginError, match=r"name '\\x1b\[31mred' of others holds characters that do not print"):
+        found.get("\x1b[31mred")
+    assert found.get("a/b") is Round
+
+
+def test_a_distribution_without_metadata_is_unknown() -> None:
+    class Nameless(Named):
+        def read_text(self, filename: str) -> str | None:
+            return None
+
+    found = point("round", ROUND)
+    vars(found).update(dist=Nameless("x"))
+    assert shapes(found)["round"].distribution == "unknown"
+
+
 def test_a_taken_name_needs_replace() -> None:
     found = shapes(point("a", ROUND, "one"))
     with pytest.raises(ConfigError, match=r"already registered .* by one .*replace=True"):

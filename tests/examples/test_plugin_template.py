@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
-
-ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "examples" / "plugin-template"
-
-
-def python(*arguments: str, site: Path | None = None, cwd: Path | None = None) -> str:
-    """Run this Python with gtimm, and what `site` holds; return what it prints."""
-    path = os.pathsep.join(map(str, (ROOT, *([site] if site else []))))
-    env = {
-        **os.environ,
-        "PYTHONPATH": path,
-        "PIP_NO_INDEX": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PYTHONWARNINGS": "ignore",
-    }
-    done = subprocess.run(
-        [sys.executable, *arguments], check=False, capture_output=True, text=True, env=env, cwd=cwd, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from wheels import TEMPLATE, Distributions, Environment, build
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the installed wheel, and nothing else; setuptools builds in the source, so in a copy of it."""
+def both(distributions: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with the wheels of gtimm and of the template."""
     folder = tmp_path_factory.mktemp("template")
-    source, found = folder / "source", folder / "site"
-    shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
-    python("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder / "dist"), str(source))
-    (wheel,) = (folder / "dist").glob("*.whl")
-    python("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(found), str(wheel))
-    return found
+    return Environment.make(folder / "venv", distributions.wheel, build(TEMPLATE, folder).wheel)
 
 
-def test_it_is_listed_with_its_origin(site: Path) -> None:
-    found = json.loads(python("-m", "gtimm.cli.main", "plugins", "--json", site=site))
+def test_it_is_listed_with_its_origin(both: Environment, tmp_path: Path) -> None:
+    found = json.loads(both.run("gtimm", "plugins", "--json", cwd=tmp_path))
     theirs = {entry["name"]: entry for entry in found if entry["distribution"] == "gtimm-example"}
     assert list(theirs) == ["gaussian", "colour-histogram"]
     assert theirs["gaussian"]["group"] == "imputers"
     assert theirs["gaussian"]["version"] == "0.1.0"
 
 
-def test_it_runs_by_name_from_the_file_in_its_readme(site: Path, tmp_path: Path) -> None:
+def test_it_runs_by_name_from_the_file_in_its_readme(both: Environment, tmp_path: Path) -> None:
     readme = (TEMPLATE / "README.md").read_text(encoding="utf-8")
     block = re.search(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
     assert block is not None
@@ -69,18 +42,16 @@ def test_it_runs_by_name_from_the_file_in_its_readme(site: Path, tmp_path: Path)
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / name)
         lines.append(f"{names[0]},{names[1]},{('cat', 'dog')[row % 2]}")
     (tmp_path / "pictures.csv").write_text("\n".join(lines))
-    python("-m", "gtimm.cli.main", "run", "experiment.yaml", "-o", "out", site=site, cwd=tmp_path)
+    both.run("gtimm", "run", "experiment.yaml", "-o", "out", cwd=tmp_path)
     config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
     assert config["pipeline"]["imputer"] == {"name": "gaussian", "draws": 5}
     scores = {row["metric"]: row["mean"] for row in json.loads((tmp_path / "out" / "results.json").read_text())["rows"]}
     assert scores["accuracy"] > 0.9
 
 
-def test_its_tests_pass_and_there_is_one_for_every_promise(site: Path, tmp_path: Path) -> None:
+def test_its_tests_pass_and_there_is_one_for_every_promise(both: Environment, tmp_path: Path) -> None:
     shutil.copytree(TEMPLATE / "tests", tmp_path / "tests")
-    said = python(
-        "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-q", "-rA", str(tmp_path / "tests"), site=site
-    )
+    said = both.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", tmp_path, "-q", "-rA", "tests", cwd=tmp_path)
     assert "test_promises[GaussianFill-check_sealed_payloads_are_never_read]" in said
     assert "test_promises[ColourHistogram(bins=8)-check_batch_invariance]" in said
     assert re.search(r"\b[1-9]\d+ passed", said)

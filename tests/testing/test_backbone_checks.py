@@ -41,9 +41,14 @@ def test_precomputed_and_the_toy_keep_every_promise_with_payloads_that_are_made_
     check_backbone(ToyBackbone())
 
 
+def test_imagebind_with_files_keeps_every_promise() -> None:
+    files = {"weights": str(ASSET / "imagebind_tiny.safetensors"), "config": str(ASSET / "config.json")}
+    check_backbone(registry("backbones").create({"name": "imagebind", **files, "kinds": ["text"]}), {"text": MEDIA["text"]})
+
+
 def test_every_backbone_of_ours_is_tried_here() -> None:
     ours = {name for name, entry in registry("backbones").view.items() if entry.distribution == "gtimm"}
-    assert ours == {"clip", "imagebind", "imagebind-tiny", "precomputed"}  # imagebind is the class of the tiny one
+    assert ours == {"clip", "imagebind", "imagebind-tiny", "precomputed"}
 
 
 def test_clip_keeps_every_promise(tmp_path: Path) -> None:

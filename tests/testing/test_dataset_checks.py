@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +27,15 @@ def test_the_embedded_data_keeps_every_promise() -> None:
 @pytest.mark.slow
 def test_the_other_embedded_data_keeps_every_promise() -> None:
     check_dataset(registry("datasets").create("digits-uci"))
+
+
+def test_every_data_set_of_ours_is_tried_where_its_files_are_made() -> None:
+    tests = [path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].glob("*/test_*.py")]
+    tried = {
+        name for text in tests for name in re.findall(r'\bcheck_dataset\(\s*(?:\w+\("datasets"\)\.create\()?"?([\w-]+)', text)
+    }
+    ours = [(name, entry) for name, entry in registry("datasets").view.items() if entry.distribution == "gtimm"]
+    assert [name for name, entry in ours if not {name, entry.target.split(":")[1]} & tried] == []
 
 
 class Honest(DatasetLoader):
