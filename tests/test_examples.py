@@ -10,7 +10,7 @@ import pytest
 
 import gtimm
 
-PARTS = ("core", "imputers", "fusion", "prompts", "engines", "data")
+PARTS = ("core", "imputers", "fusion", "prompts", "engines", "data", "backbones", "balance", "cli", "experiments", "report")
 MODULES = [m.name for part in PARTS for m in pkgutil.walk_packages([f"{gtimm.__path__[0]}/{part}"], f"gtimm.{part}.")]
 
 

@@ -109,15 +109,16 @@ def details(group: Group, name: str) -> Details:
     """
     entry: Entry = registry(group).claims(name)[0]
     origin = (str(group), name, entry.distribution, entry.version, entry.target)
-    try:
-        cls: type[Plugin] = registry(group).get(name)
-    except GtimmError as error:
-        return Details(*origin, broken=str(error))
-    try:
-        with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr):  # what a plug-in prints is no part of what a command prints
+        try:
+            cls: type[Plugin] = registry(group).get(name)
+        except GtimmError as error:
+            return Details(*origin, broken=str(error))
+        try:
             return _of(group, cls, origin)
-    except (Exception, SystemExit) as error:  # a plug-in's own code, whatever it raises, is no fault of listing
-        return Details(*origin, broken=f"{cls.__name__} cannot say what it is: {type(error).__name__}: {error}", file=_file(cls))
+        except (Exception, SystemExit) as error:  # a plug-in's own code, whatever it raises, is no fault of listing
+            why = f"{cls.__name__} cannot say what it is: {type(error).__name__}: {error}"
+            return Details(*origin, broken=why, file=_file(cls))
 
 
 def _of(group: Group, cls: type[Plugin], origin: tuple[str, str, str, str, str]) -> Details:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -177,8 +175,7 @@ class Registry(Mapping[str, Entry], Generic[T]):
                     f"Plug-in {name!r} of {entry.distribution} names {entry.target!r}; an entry point says 'module:Class'."
                 )
             try:
-                with redirect_stdout(sys.stderr):  # what it prints is no part of what a command prints
-                    cls = entry.point.load()
+                cls = entry.point.load()
             except (Exception, SystemExit) as error:  # a module may end the process where it was meant to be a program
                 raise PluginError(
                     f"Plug-in {name!r} of {entry.distribution} ({entry.target}) could not be loaded: "

@@ -136,16 +136,6 @@ def test_a_module_that_ends_the_process_is_a_broken_plugin(tmp_path: Path, monke
         shapes(point("round", target)).get("round")
 
 
-def test_what_a_module_prints_is_no_output_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = plugin_module(tmp_path, monkeypatch, "says_hello", f"print('hello')\nfrom {__name__} import Round\n")
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
-    assert shapes(point("round", target)).get("round").__name__ == "Round"
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "hello\n")
-
-
 @pytest.mark.parametrize("target", ["no_such_module", "bad value !!"])
 def test_an_entry_point_that_names_no_class_says_so(target: str) -> None:
     with pytest.raises(PluginError, match=f"'round' of others names {target!r}; an entry point says 'module:Class'"):
