@@ -39,11 +39,9 @@ def metadata(distributions: Distributions) -> tuple[dict[str, list[str]], str]:
 
 
 def files(folder: Path, root: Path) -> set[str]:
-    return {
-        str(path.relative_to(root).as_posix())
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not any(part.endswith(".egg-info") for part in path.parts)
-    }
+    """Return the files below a folder, but what tools leave there."""
+    names = [path.relative_to(root) for path in folder.rglob("*") if path.is_file()]
+    return {name.as_posix() for name in names if not any(part == "__pycache__" or part.startswith(".") for part in name.parts)}
 
 
 def test_the_wheel_holds_the_files_of_gtimm_and_nothing_else(distributions: Distributions) -> None:
