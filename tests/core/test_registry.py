@@ -168,7 +168,7 @@ def test_a_taken_name_needs_replace() -> None:
     assert found.get("a") is Square
 
 
-@pytest.mark.parametrize("name", ["", "two words", None, 3])
+@pytest.mark.parametrize("name", ["", "two words", "tab\tname", "a\x1b[31m", None, 3])
 def test_a_name_is_a_word(name: Any) -> None:
     with pytest.raises(ConfigError, match="word without blanks"):
         shapes().register(name, Round)
