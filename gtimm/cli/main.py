@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from gtimm.cli import bank, cache, check, reproduce, sweep
-from gtimm.cli.terminal import visible
 
 app = typer.Typer(
     name="gtimm",
@@ -260,7 +259,7 @@ def main() -> None:
     except Exception as error:
         if not _is_ours(error):
             raise
-        print(f"gtimm: {visible(str(error))}", file=sys.stderr)
+        print(f"gtimm: {error}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -6,16 +6,17 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from gtimm.cli.terminal import visible
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.registry import BASES, registry
+from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gtimm.core.details import Details
     from gtimm.core.plugin import Group
 
@@ -40,15 +41,10 @@ def print_list(as_json: bool) -> None:
     for column in ("name", "kind", "from", "class"):
         table.add_column(column, overflow="fold")
     for row in found:
-        origin = _shown(f"{row['distribution']} {row['version']}".strip())
+        origin = escape(f"{row['distribution']} {row['version']}".strip())
         note = f" [yellow]({row['note']})[/]" if row["note"] else ""
-        table.add_row(_shown(row["name"]), row["kind"], origin + note, _shown(row["target"]))
-    Console().print(table)
-
-
-def _shown(text: str) -> str:
-    """Return text of a plug-in as it may stand in rich's markup, on a terminal."""
-    return escape(visible(text))
+        table.add_row(escape(row["name"]), row["kind"], origin + note, escape(row["target"]))
+    terminal().print(table)
 
 
 def _rows(group: Group) -> list[dict[str, str]]:
@@ -91,7 +87,7 @@ def print_details(name: str | None, as_json: bool) -> bool:
     if as_json:
         print(json.dumps([{**asdict(one), "kind": KINDS[one.group], "runs_here": one.runs_here} for one in found], indent=2))
     else:
-        console = Console(highlight=False)
+        console = terminal(highlight=False)
         for one in found:
             _print(console, one)
     return name is None or not any(one.broken for one in found)
@@ -99,9 +95,9 @@ def print_details(name: str | None, as_json: bool) -> bool:
 
 def _print(console: Console, one: Details) -> None:
     origin = f"{one.distribution} {one.version}".strip()
-    console.print(f"[bold]{_shown(one.name)}[/] ({KINDS[one.group]}, {_shown(origin)})")
+    console.print(f"[bold]{escape(one.name)}[/] ({KINDS[one.group]}, {escape(origin)})")
     if one.broken:
-        console.print(f"  [red]broken[/]: {_shown(one.broken)}\n")
+        console.print(f"  [red]broken[/]: {escape(one.broken)}\n")
         return
     refused = "; ".join(one.not_commercial)
     if one.group == "datasets":
@@ -118,15 +114,15 @@ def _print(console: Console, one: Details) -> None:
     }
     for name, value in facts.items():
         if value:
-            console.print(f"  {name + ': ' if name else ''}{_shown(value)}", soft_wrap=True)
+            console.print(f"  {name + ': ' if name else ''}{escape(value)}", soft_wrap=True)
     console.print("  [green]can run here[/]" if one.runs_here else "  [yellow]cannot run here as it is[/]")
     for lack in one.lacks:
-        console.print(f"    {_shown(lack)}", soft_wrap=True)
+        console.print(f"    {escape(lack)}", soft_wrap=True)
     for option in one.options:
         default = "required" if option.required else json.dumps(option.default, ensure_ascii=False)
-        console.print(f"  [bold]{_shown(option.name)}[/]: {_shown(option.type)} = {_shown(default)}", soft_wrap=True)
+        console.print(f"  [bold]{escape(option.name)}[/]: {escape(option.type)} = {escape(default)}", soft_wrap=True)
         if option.help:
-            console.print(Padding(_shown(option.help), (0, 0, 0, 6)))
+            console.print(Padding(escape(option.help), (0, 0, 0, 6)))
     console.print()
 
 
