@@ -74,8 +74,9 @@ class Environment:
         """Create it in a new folder."""
         call(sys.executable, "-m", "venv", "--without-pip", folder)
         made = cls(folder)
-        (made.packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
         call(sys.executable, "-m", "pip", "--python", made.python, "install", "--quiet", "--no-deps", *wheels)
+        # Afterwards, or pip would find here what is installed there.
+        (made.packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
         return made
 
     @property
