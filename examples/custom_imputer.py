@@ -55,8 +55,7 @@ class NoisyDeck(Imputer):
         """Return `copies` vectors of each class that has a row left; the others have no candidate."""
         there, values = view.present(target), view.features(target)  # NaN where absent: a hole cannot be read
         assert view.labels is not None  # info.needs_label asks for them
-        random = stream(self.seed, "noisy-deck", target)
-        found = []
+        found, random = [], stream(self.seed, "noisy-deck", target)
         for label in range(len(view.classes)):
             rows = np.flatnonzero(there & (view.labels == label))
             found.append(np.resize(rows, self.copies) if len(rows) else rows)
