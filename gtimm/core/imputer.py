@@ -28,8 +28,11 @@ class View(Protocol):
     """All that an imputer can see of a data set."""
 
     rows: int
+    """How many."""
     modalities: tuple[str, ...]
+    """Their names."""
     classes: tuple[str, ...]
+    """Their names, in the order of the labels; of multi-label data the sets of classes that occur, as text."""
     labels: NDArray[np.int64] | None
     """(rows,) indices into `classes`, which for multi-label data are the sets of classes that occur; `None` unless the data is for
     training and `needs_label()` is true."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import GtimmError
 from gtimm.core.licences import UNKNOWN, conditions, name_of, objections, strategies
+from gtimm.core.record import held_rows
 
 if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
@@ -65,6 +66,13 @@ def _training(pipe: Pipeline) -> str:
     for m, filling in pipe.record.filled.items():
         if filling.bare:
             lines.append(f"{filling.bare:,} rows had no candidate for `{m}` and were filled as by `zero`.")
+    if held := held_rows(pipe):
+        names = {m: name_of("imputers", one) for m in held if (one := pipe.eval_imputers.get(m)) is not None}
+        kept = "; ".join(f"`{m}`: {held[m]['rows']:,} by `{name}`" for m, name in names.items())
+        lines.append(
+            f"**The model holds embeddings of training rows** ({kept}), from which training data may be guessed. Share it as you would "
+            "share the data."
+        )
     if len(pipe.prior) and not pipe.multilabel:
         order = pipe.prior.argsort()
         least, most = pipe.classes[order[0]], pipe.classes[order[-1]]
@@ -95,11 +103,11 @@ def _scores(pipe: Pipeline) -> str:
 
 def _licences(pipe: Pipeline) -> str:
     used = list(strategies(pipe))
-    rows = [
-        [name_of(group, one), one.info.licence or UNKNOWN, one.weights_licence() or "none", "; ".join(conditions(one))]
+    rows = dict.fromkeys(
+        (name_of(group, one), one.info.licence or UNKNOWN, one.weights_licence() or "none", "; ".join(conditions(one)))
         for group, one in used
-    ]
-    refused = [f"`{name_of(group, one)}` ({'; '.join(why)})" for group, one in used if (why := objections(one))]
+    )
+    refused = dict.fromkeys(f"`{name_of(group, one)}` ({'; '.join(why)})" for group, one in used if (why := objections(one)))
     words = (
         f"Commercial use is not allowed, or nobody has said that it is, by {', '.join(refused)}."
         if refused

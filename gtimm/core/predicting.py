@@ -49,14 +49,8 @@ class Predictions:
     uncertainty: F32
     empty: NDArray[np.bool_]
 
-    @classmethod
-    def blank(cls, rows: int, classes: int) -> Predictions:
-        """Return predictions to be filled in, part by part."""
-        return cls(np.empty((rows, classes), np.float32), np.empty(rows, np.float32), np.empty(rows, np.bool_))
-
-    def put(self, begin: int, part: Predictions) -> None:
-        """Take in the predictions of the rows from `begin` on."""
-        rows = slice(begin, begin + len(part.empty))
+    def put(self, rows: NDArray[np.int64], part: Predictions) -> None:
+        """Take in the predictions of these rows."""
         self.probabilities[rows], self.uncertainty[rows], self.empty[rows] = part.probabilities, part.uncertainty, part.empty
 
 
@@ -88,10 +82,14 @@ class Predictor:
             probabilities[part] = each.mean(0).numpy()
             if self.draws > 1:
                 differ[part] = self._per_row(spread, each.numpy())
-        probabilities[empty] = self.prior
-        if self.draws > 1:
-            differ[empty] = self._per_row(entropy, self.prior)
+        nothing = self.without_anything(int(empty.sum()))
+        probabilities[empty], differ[empty] = nothing.probabilities, nothing.uncertainty
         return Predictions(probabilities, differ, empty)
+
+    def without_anything(self, rows: int) -> Predictions:
+        """Predict rows without any modality."""
+        unsure = self._per_row(entropy, self.prior) if self.draws > 1 else np.nan
+        return Predictions(np.tile(self.prior, (rows, 1)), np.full(rows, unsure, np.float32), np.ones(rows, np.bool_))
 
     def calibrated(self, split: Split) -> float:
         """Return the temperature that suits a labelled split best; rows without any modality do not count."""
@@ -140,34 +138,32 @@ def most_candidates(split: Split) -> int:
 def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
     """Predict the rows of a data set, `ROWS` at a time, so that memory holds the features of so many.
 
+    Rows without any modality need no filling, and what cannot fill them is not asked.
     With a generator among the evaluation imputers of modalities with holes all rows are one part, since its batches are cut from the
     plan of all of them.
     """
     predictor, filler = pipeline.predictor(), pipeline.filler()
     judges = {m: pipeline.eval_imputers.get(m) for m in pipeline.kinds}
     whole = any(isinstance(judge, Generator) and not data.present(m).all() for m, judge in judges.items())
-    found, begin, most = Predictions.blank(len(data), len(predictor.prior)), 0, 0
-    for part in [data] if whole or len(data) <= ROWS else _cut(data):
+    found, most = predictor.without_anything(len(data)), 0
+    some = np.flatnonzero(np.logical_or.reduce([data.present(m) for m in pipeline.kinds]))
+    for begin in range(0, len(some), len(some) if whole else ROWS):
+        rows = some if whole else some[begin : begin + ROWS]
+        part = data if len(rows) == len(data) else data.subset(rows)
         try:
             split = filler.split(part, judges, pipeline._states, "eval")
         except GtimmError as error:
-            raise type(error)(_renumbered(str(error), begin)) from error
+            raise type(error)(_renumbered(str(error), rows)) from error
         most = max(most, most_candidates(split))
-        found.put(begin, predictor.predict(split))
-        begin += len(part)
+        found.put(rows, predictor.predict(split))
     pipeline.taken |= filler.taken
     warn_of_few(most, predictor.draws)
     return found
 
 
-def _cut(data: MultimodalDataset) -> Iterator[MultimodalDataset]:
-    for begin in range(0, len(data), ROWS):
-        yield data.subset(np.arange(begin, min(begin + ROWS, len(data))))
-
-
-def _renumbered(message: str, begin: int) -> str:
-    """Return a message that begins with "Row 7", counted from row `begin`, with the row's number among all rows."""
-    return re.sub(r"^Row (\d+)", lambda found: f"Row {begin + int(found[1])}", message)
+def _renumbered(message: str, rows: NDArray[np.int64]) -> str:
+    """Return a message that begins with "Row 7", the seventh of these rows, with the row's number among all rows."""
+    return re.sub(r"^Row (\d+)", lambda found: f"Row {rows[int(found[1])]}", message)
 
 
 def frequencies(labels: Labels, classes: int) -> F32:
@@ -211,5 +207,5 @@ def warn_of_few(most: int, draws: int) -> None:
             f"draws={draws}, but no hole has more than {most} candidate{'s' * (most > 1)}: the spread is over these. Give the "
             f"eval_imputer more, such as {{'name': 'regression', 'draws': {draws}}} or {{'name': 'retrieval', 'k': {draws}}}.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -105,3 +105,14 @@ class Record:
         train, val = (Facts(**value[name]) if value.get(name) else None for name in ("train", "val"))
         filled = {m: Filling(**one) for m, one in value.get("filled", {}).items()}
         return cls(train, val, filled, tuple(Facts(**one) for one in value.get("scored", ())))
+
+
+def held_rows(pipe: Pipeline) -> dict[str, dict[str, Any]]:
+    """Return what a trained model keeps of its training data, by modality: `strategy`, `rows` and `what`."""
+    held: dict[str, dict[str, Any]] = {}
+    for modality, state in pipe._states.items():
+        imputer = pipe.eval_imputers.get(modality)
+        rows = max((len(array) for array in state.values()), default=0)
+        if imputer is not None and imputer.holds_training_data() and rows:
+            held[modality] = {"strategy": type(imputer).__name__, "rows": rows, "what": "embeddings of training rows"}
+    return held

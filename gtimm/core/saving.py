@@ -15,6 +15,7 @@ import numpy as np
 
 from gtimm.core.errors import ConfigError, GtimmError, WeightsError
 from gtimm.core.files import write_json
+from gtimm.core.record import held_rows
 
 if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
@@ -89,13 +90,7 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
 
 def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     """Return what a model keeps of its training data, by modality, and warn of it."""
-    held: dict[str, dict[str, Any]] = {}
-    for modality, state in pipeline._states.items():
-        imputer = pipeline.eval_imputers.get(modality)
-        rows, strategy = max((len(array) for array in state.values()), default=0), type(imputer).__name__
-        if imputer is None or not imputer.holds_training_data() or not rows:
-            continue
-        held[modality] = {"strategy": strategy, "rows": rows, "what": "embeddings of training rows"}
+    held = held_rows(pipeline)
     if held:
         what = ", ".join(f"{m!r}: {one['strategy']}" for m, one in held.items())
         warnings.warn(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -84,9 +86,16 @@ def run_checks(checks: Sequence[Check], plugin: Plugin, given: Any, expected: Ma
                     (name, AssertionError(f"It was expected to fail ({reasons[name]}) and holds; take it off the list."))
                 )
     if broken:
-        lines = [f"{name}: {type(error).__name__}: {error}" for name, error in broken]
+        lines = [f"{name}: {type(error).__name__}: {error}{_where(plugin, error)}" for name, error in broken]
         head = f"{type(plugin).__name__} breaks {len(broken)} of {len(checks)} promises."
         raise AssertionError("\n".join([head, *lines])) from broken[0][1]
+
+
+def _where(plugin: Plugin, error: BaseException) -> str:
+    """Return the line of the strategy's own file that raised an error, empty where another one did."""
+    own = inspect.getsourcefile(type(plugin))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
 
 
 def known_checks(checks: Sequence[Check], expected: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -115,3 +115,8 @@ def test_a_demo_configuration_runs_the_demo(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "config.yaml").write_text("experiment: demo\nsedes: 3\n")
     done = call("run", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "out"))
     assert isinstance(done.exception, ConfigError)
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "gtimm", "--help"], capture_output=True, text=True, check=True)
+    assert "gtimm plugins" in done.stdout or "plugins" in done.stdout

@@ -128,3 +128,15 @@ def test_names_with_marks_of_markdown_stay_in_their_cells() -> None:
     pipe = Pipeline("toy", "zero", train=FAST).fit(data)
     pipe.evaluate(data)
     assert "| odd \\| name | 2 |" in pipe.model_card()
+
+
+@pytest.mark.parametrize(("judge", "says"), [("retrieval", True), ("regression", False)])
+def test_it_says_what_the_model_holds_of_its_training_data(judge: str, says: bool) -> None:
+    pipe = Pipeline("toy", "zero", eval_imputer={"image": judge, "vector": "zero"}, train=FAST).fit(pictures(24))
+    assert ("holds embeddings of training rows** (`image`: 24 by `retrieval`)" in pipe.model_card()) is says
+
+
+def test_a_strategy_that_is_used_twice_stands_once_among_the_licences() -> None:
+    pipe = Pipeline("toy", {"name": "retrieval", "k": 2}, eval_imputer={"name": "retrieval", "k": 1}, train=FAST)
+    card = pipe.fit(pictures(24), missing=Missing(image=0.5)).model_card()
+    assert card.split("## Licences")[1].count("| retrieval |") == 1

@@ -42,7 +42,7 @@ def bare(rows: int) -> MultimodalDataset:
     )
 
 
-@pytest.mark.parametrize("eval_imputer", ["zero", "mean", "retrieval", "regression"])
+@pytest.mark.parametrize("eval_imputer", ["zero", "mean", "retrieval", "regression", None])
 def test_rows_without_anything_get_the_class_frequencies_of_training(eval_imputer: str) -> None:
     train, test = uneven(), bare(9)
     pipe = pipeline(eval_imputer=eval_imputer).fit(train)

@@ -172,3 +172,15 @@ def test_a_failure_with_several_modalities_alone_can_be_expected() -> None:
             return head
 
     check_fusion(ScoresPairs(), expected_failed_checks={"check_logits_keep_dtype_and_device": "it is single precision"})
+
+
+class Careless(MeanFill):
+    """Takes its training data to be whole."""
+
+    def fit(self, train: Any, target: str) -> Any:
+        return {"mean": train.features("no such modality")}
+
+
+def test_an_error_in_a_strategy_is_told_with_its_line() -> None:
+    with pytest.raises(AssertionError, match=r"test_misuse\.py, line \d+: return \{\"mean\": train\.features"):
+        check_imputer(Careless())

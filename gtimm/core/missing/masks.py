@@ -258,6 +258,6 @@ def refuse_holes(modality: str, rows: int) -> None:
     """Raise `IncompatibleError` if rows lack a modality that nothing fills and the fusion needs."""
     if rows:
         raise IncompatibleError(
-            f"{rows} rows have no {modality!r}, nothing fills it, and the fusion needs it. Give an imputer for {modality!r}, such as "
-            "'zero', or a fusion that accepts absent modalities, such as 'score'."
+            f"{rows} row{'s have' if rows > 1 else ' has'} no {modality!r}, nothing fills it, and the fusion needs it. Give an imputer for "
+            f"{modality!r}, such as 'zero', or a fusion that accepts absent modalities, such as 'score'."
         )
