@@ -18,9 +18,9 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -70,10 +70,19 @@ class Shared(StableDiffusionTiny):
 class Turns(Engine):
     """This process, as the local engine; after each batch the bare loop makes the same one before the result is handed over."""
 
-    def run(self, make_worker: Callable[[], Callable[[Any], Any]], batches: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    here: ClassVar[bool] = True
+
+    def run(
+        self,
+        make_worker: Callable[[str], Callable[[Any], Any]],
+        batches: Any,
+        device: str | None = None,
+        threads: int = 1,
+    ) -> Generator[tuple[int, Any], None, None]:
         """Yield results in order."""
-        worker = make_worker()
-        for index, batch in enumerate(batches):
+        worker = make_worker(device or "cpu")
+        for index in range(len(batches)):
+            batch = batches[index]
             made = worker(batch)
             began, work = time.perf_counter(), time.thread_time()
             IMAGES.extend(bare(batch))

@@ -19,6 +19,6 @@ def test_examples_run(name: str) -> None:
     assert doctest.testmod(import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("name", ["backbone", "fusion", "imputer", "prompts", "plugin", "pipeline", "missing.masks"])
+@pytest.mark.parametrize("name", ["backbone", "engine", "fusion", "imputer", "prompts", "plugin", "pipeline", "missing.masks"])
 def test_what_users_extend_has_an_example(name: str) -> None:
     assert doctest.testmod(import_module(f"gtimm.core.{name}")).attempted > 0

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from gtimm.core.config import RunConfig
+    from gtimm.core.pipeline import Pipeline
 
-def embed_config(config: Path, store: Path | None, device: str) -> None:
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def embed_config(
+    config: Path, store: Path | None, device: str | None, engine: str | None = None, address: str | None = None
+) -> None:
     """Embed the present payloads of all splits that are not in the store yet, and print what that took."""
+    from gtimm.cli.engine import engine_spec
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.pipeline import Pipeline
 
-    run = RunConfig.of(read_yaml(config))
-    pipeline = Pipeline.from_config(run.pipeline, **({"store": store} if store else {}), device=device)
+    run, console = RunConfig.of(read_yaml(config)), Console(highlight=False)
+    options = {"store": store, "device": device, "engine": engine_spec(engine, address, run.pipeline.get("engine"))}
+    pipeline = Pipeline.from_config(run.pipeline, **{name: value for name, value in options.items() if value is not None})
+    try:
+        with pipeline.engine.kept():
+            _embed(run, pipeline, config, console)
+    except KeyboardInterrupt:
+        console.print("Interrupted. What was embedded is kept; the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _embed(run: RunConfig, pipeline: Pipeline, config: Path, console: Console) -> None:
     splits = run.load_data(config.parent)
-    workspace, console = pipeline.workspace, Console(highlight=False)
+    workspace = pipeline.workspace
     for name, data in (("train", splits.train), ("val", splits.val), ("test", splits.test)):
         for modality in pipeline.modalities or data.modalities:
             backbone = pipeline.backbones.require(modality)

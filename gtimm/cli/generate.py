@@ -27,6 +27,7 @@ def generate_config(
     store: Path | None = None,
     device: str | None = None,
     engine: str | None = None,
+    address: str | None = None,
     shard: str | None = None,
     limit: int | None = None,
     dry_run: bool = False,
@@ -35,6 +36,7 @@ def generate_config(
     as_json: bool = False,
 ) -> None:
     """Print what the runs of a configuration will ask generators for, and make what is missing unless it is a dry run."""
+    from gtimm.cli.engine import configured_engine, engine_spec
     from gtimm.core.bank.planning import Done
     from gtimm.core.errors import ConfigError, GenerationError
 
@@ -43,7 +45,8 @@ def generate_config(
     part = _shard(shard)
     console, done = Console(stderr=as_json, highlight=False), Done()
     try:
-        options = {"store": store, "device": device, "engine": engine}
+        where = engine_spec(engine, address, configured_engine(config))
+        options = {"store": store, "device": device, "engine": where}
         work = _work(config, {name: value for name, value in options.items() if value is not None})
         if measure:
             _measure(work, done, part)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gtimm.cli import bank, cache, check, reproduce, sweep
+from gtimm.cli.engine import AddressOption, EngineOption
 
 app = typer.Typer(
     name="gtimm",
@@ -125,7 +126,8 @@ def compare(
 @app.command(
     epilog="Examples: [bold]gtimm prepare ucf101 --root UCF101 --out prepared[/bold]; "
     "[bold]gtimm prepare clips.csv -m video=film -m audio=film --out prepared[/bold]; "
-    "[bold]gtimm prepare experiment.yaml --out prepared[/bold]; interrupted, the same command goes on where it stopped"
+    "[bold]gtimm prepare experiment.yaml --out prepared[/bold]; on a cluster [bold]gtimm prepare ucf101 --root UCF101 --out prepared "
+    "--engine ray --address auto[/bold]; interrupted, the same command goes on where it stopped"
 )
 def prepare(
     what: Annotated[
@@ -151,38 +153,49 @@ def prepare(
     ] = None,
     frames: Annotated[str, typer.Option(help="png: every pixel as in the film; jpeg: quality 95, smaller.")] = "png",
     sound: Annotated[str, typer.Option(help="wav or flac: 16 kHz, first channel, 16 bits.")] = "wav",
-    workers: Annotated[int | None, typer.Option(help="Processes; default the cores.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of this machine; default the cores.", min=1)] = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Take what cannot be decoded as holes instead of exiting with code 2.")
     ] = False,
+    engine: EngineOption = None,
+    address: AddressOption = None,
 ) -> None:
     """Take the middle frame and the sound of every film once, so that training never decodes a film again."""
     from gtimm.cli.prepare import prepare_films
 
-    prepare_films(what, out, root, modality or [], frames, sound, workers, skip_unreadable)
+    prepare_films(what, out, root, modality or [], frames, sound, workers, skip_unreadable, engine, address)
 
 
-@app.command(epilog="Example: [bold]gtimm embed experiment.yaml[/bold]; interrupted, the same command goes on where it stopped")
+@app.command(
+    epilog="Examples: [bold]gtimm embed experiment.yaml[/bold]; on a cluster [bold]gtimm embed experiment.yaml --engine ray --address "
+    "auto[/bold]; interrupted, the same command goes on where it stopped"
+)
 def embed(
     config: Annotated[Path, typer.Argument(help="YAML file: data, pipeline.")],
     store: Store = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...; default the configuration's, else auto.")
+    ] = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
 ) -> None:
     """Embed all payloads of a configuration's data, so that training finds them in the store."""
     from gtimm.cli.embed import embed_config
 
-    embed_config(config, store, device)
+    embed_config(config, store, device, engine, address)
 
 
 @app.command(
     epilog="Examples: [bold]gtimm generate experiment.yaml --dry-run[/bold]; [bold]gtimm generate experiment.yaml --yes[/bold]; "
-    "[bold]gtimm generate experiment.yaml --shard 2/8[/bold]; interrupted, the same command goes on where it stopped"
+    "[bold]gtimm generate experiment.yaml --shard 2/8[/bold]; on a cluster [bold]gtimm generate experiment.yaml --engine ray --address "
+    "auto[/bold]; interrupted, the same command goes on where it stopped"
 )
 def generate(
     config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
     store: Store = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; default the configuration's, else auto.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Where batches run, such as local; default the configuration's.")] = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
     shard: Annotated[str | None, typer.Option(help="I/N: only this share of the batches, for job arrays.", metavar="I/N")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many batches.", min=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made and what it costs; make nothing.")] = False,
@@ -198,6 +211,7 @@ def generate(
         store=store,
         device=device,
         engine=engine,
+        address=address,
         shard=shard,
         limit=limit,
         dry_run=dry_run,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from gtimm.core.dataset import Column
+    from gtimm.core.engine import Engine
     from gtimm.core.films.loader import FilmLoader
     from gtimm.core.films.prepare import Report
     from gtimm.core.films.tables import PreparedTables
@@ -42,6 +43,8 @@ def prepare_films(
     sound: str,
     workers: int | None,
     skip_unreadable: bool,
+    engine: str | None = None,
+    address: str | None = None,
 ) -> None:
     """Prepare the films of a table, of class folders, of a configuration's data or of a data set by name; print what became of them."""
     from gtimm.core.errors import ConfigError, DataError
@@ -49,6 +52,7 @@ def prepare_films(
     from gtimm.core.films.prepared import FAILURES, Form
     from gtimm.core.films.tables import prepare_tables
 
+    place = _engine(what, engine, address)
     if frames not in ("png", "jpeg") or sound not in ("wav", "flac"):
         raise ConfigError(f"--frames is png or jpeg, --sound is wav or flac; found {frames} and {sound}.")
     source, console = _source(what, root, modalities), Console(highlight=False, soft_wrap=True)
@@ -65,10 +69,11 @@ def prepare_films(
                 form=form,
                 workers=workers,
                 skip_unreadable=skip_unreadable,
+                engine=place,
             )
             report = made.report
         else:
-            report = prepare(source, out, form, workers=workers, skip_unreadable=skip_unreadable)
+            report = prepare(source, out, form, workers=workers, skip_unreadable=skip_unreadable, engine=place)
     except KeyboardInterrupt:
         console.print(f"Interrupted. What was prepared is kept in {out}; the same command goes on from here.", markup=False)
         raise typer.Exit(INTERRUPTED) from None
@@ -84,6 +89,15 @@ def prepare_films(
         console.print(f"Read it with prepared: {out} beside name and root in data.", markup=False)
     else:
         console.print(f"Read it with data: {_as_yaml(made, cast('Source', source).data)}", markup=False)
+
+
+def _engine(what: str, engine: str | None, address: str | None) -> Engine | None:
+    from gtimm.cli.engine import configured_engine, engine_spec
+    from gtimm.core.registry import registry
+
+    path = Path(what).expanduser()
+    spec = engine_spec(engine, address, configured_engine(path) if path.suffix in (".yaml", ".yml") else None)
+    return None if spec is None else cast("Engine", registry("engines").create(spec))
 
 
 def _source(what: str, root: Path | None, modalities: Sequence[str]) -> FilmLoader | Source:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gtimm.cli.engine import AddressOption, EngineOption, engine_spec
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -39,6 +41,8 @@ def reproduce(
         typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default CUDA where there is one.")] = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
     show: Annotated[bool, typer.Option("--list", help="List the exhibits and what they need; run nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells, items and cost; run nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even where generation takes above an hour.")] = False,
@@ -108,7 +112,8 @@ def reproduce(
     for name, words in {**given, "descriptions": descriptions}.items():
         if words:
             chosen[name] = pairs(f"--{name}", words)
-    where: dict[str, Any] = {"root": str(root) if root else None, "store": store, "device": device}
+    place = engine_spec(engine, address) or "local"
+    where: dict[str, Any] = {"root": str(root) if root else None, "store": store, "device": device, "engine": place}
     if dry_run:
         _print_ahead(exhibits, preset, chosen, where)
         return

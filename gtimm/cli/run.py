@@ -54,7 +54,7 @@ def _only(kind: str, plain: Mapping[str, Any], fields: tuple[str, ...]) -> None:
 def _demo(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:
     from gtimm.experiments.demo import run_demo
 
-    _only("demo", plain, ("missing", "seeds", "speech"))
+    _only("demo", plain, ("missing", "seeds", "speech", "engine"))
     return run_demo(out, store=store, say=say, **plain)
 
 
@@ -62,11 +62,12 @@ def _reproduce(plain: dict[str, Any], folder: Path, out: Path, store: Path | Non
     from gtimm.core.errors import ConfigError
     from gtimm.experiments.reproduction.reproduce import run_reproduce
 
-    _only("reproduce", plain, ("exhibits", "preset", "root", "choices"))
+    _only("reproduce", plain, ("exhibits", "preset", "root", "choices", "engine"))
     if not isinstance(exhibits := plain.get("exhibits"), list) or "preset" not in plain:
         raise ConfigError(f"The experiment 'reproduce' needs exhibits, a list such as [table3], and preset; found {plain!r}.")
     root = str(folder / Path(plain["root"]).expanduser()) if "root" in plain else None
-    return run_reproduce(exhibits, plain["preset"], out, root=root, choices=plain.get("choices"), store=store, say=say)
+    options = {"choices": plain.get("choices"), "engine": plain.get("engine", "local")}
+    return run_reproduce(exhibits, plain["preset"], out, root=root, store=store, say=say, **options)
 
 
 def _sweep(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:

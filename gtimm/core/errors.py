@@ -58,6 +58,21 @@ class GenerationError(GtimmError, RuntimeError):
     """Items could not be generated, or generation was refused."""
 
 
+class EngineError(GtimmError, RuntimeError):
+    """A place to run batches cannot be reached, or gives no worker."""
+
+
+class LostBatchError(EngineError):
+    """A batch was given up: each worker that had it was lost. `batch` is its index."""
+
+    def __init__(self, message: str, batch: int) -> None:
+        super().__init__(message, batch)
+        self.batch = batch
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class StoreError(GtimmError, RuntimeError):
     """A file of the store is unreadable or cannot be written."""
 

@@ -60,7 +60,7 @@ def impute(
         store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
         seed: of the mask and the draws.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
-        engine: where generation runs.
+        engine: where generation and embedding run, such as `"ray"`.
         generate: `True`, `False`, or `"ask"`: generation above an hour is never started in silence.
 
     Raises:
@@ -92,8 +92,9 @@ def impute(
                 "Pass target= with the modality to fill."
             )
     encoder: Backbone | None = None if backbone is None else registry("backbones").create(backbone)
-    workspace = open_workspace(store, device)
-    work = _Work(sealed, workspace, encoder, registry("engines").create(engine), generate)
+    place: Engine = registry("engines").create(engine)
+    workspace = open_workspace(store, device, engine=place)
+    work = _Work(sealed, workspace, encoder, place, generate)
     view = _View(sealed, workspace, encoder, strategy, work.items_of(strategy.source()))
     for modality in targets:
         strategy.check(view, modality)

@@ -17,10 +17,11 @@ class EmbedOptions:
     """How payloads are embedded. Features that differ by `precision` or `feature_dtype` are stored apart.
 
     Attributes:
-        batch_size: items a batch. None: 64 on a CPU, where larger ones are no faster; elsewhere doubled from 64 on while that
-            raises the rate by a tenth. Halved when memory runs out, whatever it is.
+        batch_size: items a batch. None: 64. It is part of the plan, so it is never searched: features made in batches of another size agree
+            to rounding. More may pay for a small encoder on a large GPU. Halved when memory runs out, whatever it is.
         workers: processes that decode; 0: none. None: threads or processes, one a core, as suits the encoder (see
-            `gtimm.core.features.embedding`), and none for what takes less than a quarter of a second.
+            `gtimm.core.features.preparing`), and none for what takes less than a quarter of a second. On a cluster: threads of each
+            worker that decode; None: as many as torch has here.
         precision: `"bfloat16"` encodes under autocast; for GPUs. Features differ in the third digit.
         channels_last: encode images in that memory format; helps convolutional encoders.
         compile: `torch.compile` the encoder; takes a minute or more, for many items and a GPU.

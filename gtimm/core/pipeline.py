@@ -71,7 +71,7 @@ class Pipeline:
         seed: of masks, draws, order and initial weights.
         store: folder of bank and features; by default `GTIMM_HOME`, else the user's cache folder.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
-        engine: where generation runs.
+        engine: where generation and embedding run: `"local"`, `"ray"`, or with options, `{"name": "ray", "workers": 4}`.
         embed: `EmbedOptions`, or its fields: how payloads are embedded and stored.
         draws: candidates of each hole to average predictions over; their spread is the uncertainty that `predict_frame` gives.
         calibrate: fit a temperature on `val`, by which logits are divided. `val` should have holes like the rows to come.
@@ -224,15 +224,14 @@ class Pipeline:
         before = dict(filler.workspace.counters)
         imputers = {m: self.imputers.get(m) for m in modalities}
         judges = {m: self.eval_imputers.get(m) for m in modalities}
-        states = {m: filler.fit(i, data, m) for m, i in imputers.items() if i is not None and not data.present(m).all()}
-        self._states = {m: filler.fit(i, data, m) for m, i in judges.items() if i is not None}
-        hidden = (
-            {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()} if hides(self.fusion) else {}
-        )
-        split = filler.split(data, imputers, states, "train", hidden)
-        judged = None
-        if val is not None:
-            judged = filler.split(val, judges, self._states, "eval")
+        with self.engine.kept():
+            states = {m: filler.fit(i, data, m) for m, i in imputers.items() if i is not None and not data.present(m).all()}
+            self._states = {m: filler.fit(i, data, m) for m, i in judges.items() if i is not None}
+            hidden = (
+                {m: filler.constant(i, self._states.get(m, {}), data, m) for m, i in judges.items()} if hides(self.fusion) else {}
+            )
+            split = filler.split(data, imputers, states, "train", hidden)
+            judged = None if val is None else filler.split(val, judges, self._states, "eval")
         self.unfilled, self.taken = filler.unfilled, filler.taken
         self.record = Record.of(self, data, val)
         self._count(before)
@@ -417,7 +416,7 @@ class Pipeline:
     @property
     def workspace(self) -> Workspace:
         """The store folder in use: bank, feature stores, counters."""
-        return open_workspace(self.store, self.device, self.embed_options)
+        return open_workspace(self.store, self.device, self.embed_options, self.engine)
 
     def filler(self) -> Filler:
         """Return what makes splits of data for this pipeline."""

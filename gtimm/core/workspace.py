@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -17,17 +16,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gtimm.core.bank import Allow, Bank
-from gtimm.core.errors import ConfigError, DataError, GtimmError, PluginError, StoreError
+from gtimm.core.errors import ConfigError, StoreError
 from gtimm.core.features import ABOUT, FeatureStore
+from gtimm.core.features.job import Job
 from gtimm.core.features.room import finite_rows, gathered
 from gtimm.core.files import default_home
-from gtimm.core.media import describe, payload_key
+from gtimm.core.media import payload_key
 from gtimm.core.options import EmbedOptions
 from gtimm.core.progress import progress_bar
+from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from gtimm.core.backbone import Backbone, Encoder
     from gtimm.core.dataset import MultimodalDataset
@@ -48,13 +48,15 @@ class Workspace:
         home: the folder.
         device: where encoders run.
         options: how payloads are embedded.
+        engine: where that runs.
         counters: `generated` items and `embedded` payloads since the workspace was opened.
     """
 
-    def __init__(self, home: Path, device: str, options: EmbedOptions | None = None) -> None:
+    def __init__(self, home: Path, device: str, options: EmbedOptions | None = None, engine: Engine | None = None) -> None:
         self.home = home
         self.device = device
         self.options = options or EmbedOptions()
+        self.engine: Engine = engine or registry("engines").create("local")
         self.bank = Bank(home / "bank")
         self.counters = {"generated": 0, "embedded": 0}
         self._stores: dict[tuple[str, ...], FeatureStore] = {}
@@ -91,7 +93,7 @@ class Workspace:
     def embed(self, backbone: Backbone, kind: str, payloads: Sequence[Payload], depth: Depth = "pooled") -> NDArray[np.float32]:
         """Return (n, size) features of payloads, from the store where they are there."""
         keys = [payload_key(kind, payload) for payload in payloads]
-        return self._stored(_Job(backbone, kind, depth, keys, payloads.__getitem__))
+        return self._stored(Job(backbone, kind, depth, keys, payloads.__getitem__))
 
     def column(
         self, data: MultimodalDataset, modality: str, backbone: Backbone, depth: Depth = "pooled"
@@ -112,7 +114,7 @@ class Workspace:
             backbone.check_kind(kind)
             rows = np.flatnonzero(data.present(modality))
             keys = data.keys(modality, rows)
-            job = _Job(backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), modality, rows)
+            job = Job(backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), modality, rows)
             table = self._stored(job)
             bad = np.flatnonzero(~finite_rows(table))
             if len(bad):
@@ -135,7 +137,7 @@ class Workspace:
             plan = self.bank.plan(generator, requests, wanted)  # with the seeds that passed
         return [plan.path(i) for i in wanted]
 
-    def _stored(self, job: _Job) -> NDArray[np.float32]:
+    def _stored(self, job: Job) -> NDArray[np.float32]:
         """Return (n, size) features of a job's payloads; what the store lacks is embedded first."""
         store = self.store(job.backbone, job.kind, job.depth)
         if store.missing(job.keys):
@@ -146,55 +148,24 @@ class Workspace:
                 return gathered(len(job.keys), store.size, self.home, lambda part: store.get(job.keys[part]))
         raise StoreError(f"Features cannot be read back from {store.folder}. Run `gtimm cache verify --repair`.")
 
-    def _fill(self, job: _Job, store: FeatureStore) -> None:
+    def _fill(self, job: Job, store: FeatureStore) -> None:
         todo = store.missing(job.keys)
         if not todo:
             return
         from gtimm.core.features.embedding import embed
-        from gtimm.core.features.workers import ItemError
 
-        def prepare(position: int) -> Tensor:
-            try:
-                return job.backbone.prepare(job.kind, job.payload(todo[position]))
-            except GtimmError as error:
-                raise type(error)(f"{job.row(todo[position])}{error}") from error
-
-        made = embed(prepare, len(todo), lambda: self.encoder(job.backbone), job.kind, job.depth, self.device, self.options)
+        made = embed(job, todo, self.engine, lambda: self.encoder(job.backbone), self.device, self.options)
         with (
             closing(_Writer(store, self.counters)) as writer,
             progress_bar(f"Embedding {job.kind}", len(todo), "items") as advance,
             closing(made),
         ):
-            try:
-                for begin, values in made:
-                    good = np.atleast_1d(np.isfinite(values).all(1))
-                    writer.add([job.keys[i] for i in todo[begin : begin + len(values)]], values, good)
-                    advance(len(values))
-                    if not good.all():
-                        raise job.not_finite(todo[begin + int(np.flatnonzero(~good)[0])], int((~good).sum()))
-            except ItemError as error:
-                index = todo[error.position]
-                raise PluginError(f"{job.row(index)}{describe(job.payload(index))}: {error}") from error
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Payloads to embed: of a data set's rows (`modality` and `rows` are set), or of no data set."""
-
-    backbone: Backbone
-    kind: str
-    depth: Depth
-    keys: list[bytes]
-    payload: Callable[[int], Payload]
-    modality: str | None = None
-    rows: NDArray[np.int64] | None = None
-
-    def row(self, index: int) -> str:
-        return "" if self.rows is None else f"Row {self.rows[index]}: "
-
-    def not_finite(self, index: int, count: int) -> DataError:
-        what = repr(self.modality) if self.modality else describe(self.payload(index))
-        return DataError(f"{self.row(index)}the embedding of {what} is not finite ({count} rows). Check its payload.")
+            for positions, values in made:
+                good = np.atleast_1d(np.isfinite(values).all(1))
+                writer.add([job.keys[i] for i in positions], values, good)
+                advance(len(values))
+                if not good.all():
+                    raise job.not_finite(positions[int(np.flatnonzero(~good)[0])], int((~good).sum()))
 
 
 class _Writer:
@@ -223,7 +194,10 @@ class _Writer:
 
 
 def open_workspace(
-    store: str | PathLike[str] | None = None, device: str = "auto", options: EmbedOptions | None = None
+    store: str | PathLike[str] | None = None,
+    device: str = "auto",
+    options: EmbedOptions | None = None,
+    engine: Engine | None = None,
 ) -> Workspace:
     """Return the workspace of a store folder (default: `GTIMM_HOME`, else the user's cache folder); one a process.
 
@@ -231,13 +205,14 @@ def open_workspace(
         store: the folder; made when something is written.
         device: `"auto"` takes CUDA where there is one.
         options: how payloads are embedded.
+        engine: where that runs; by default here.
     """
     home = Path(store).expanduser().resolve() if store is not None else default_home().resolve()
-    return _open(str(home), device, options or EmbedOptions())
+    return _open(str(home), device, options or EmbedOptions(), engine or registry("engines").create("local"))
 
 
 @lru_cache(maxsize=32)
-def _open(home: str, device: str, options: EmbedOptions) -> Workspace:
+def _open(home: str, device: str, options: EmbedOptions, engine: Engine) -> Workspace:
     import torch
 
     if device == "auto":
@@ -248,4 +223,4 @@ def _open(home: str, device: str, options: EmbedOptions) -> Workspace:
         raise ConfigError(f"device= must be 'auto', 'cpu', 'cuda', 'cuda:1' or the like; found {device!r}.") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={device!r}: torch finds no CUDA here. Choose 'cpu' or 'auto', or install a torch with CUDA.")
-    return Workspace(Path(home), device, options)
+    return Workspace(Path(home), device, options, engine)

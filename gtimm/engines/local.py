@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator
+from typing import ClassVar
 
-from gtimm.core.engine import Batch, Engine, Result
+from gtimm.core.engine import Batch, Batches, Engine, Result
 
 
 class LocalEngine(Engine):
     """Runs batches one after another in this process; the worker is made for the first."""
 
-    def run(self, make_worker: Callable[[], Callable[[Batch], Result]], batches: Sequence[Batch]) -> Iterator[tuple[int, Result]]:
+    here: ClassVar[bool] = True
+
+    def run(
+        self,
+        make_worker: Callable[[str], Callable[[Batch], Result]],
+        batches: Batches[Batch],
+        device: str | None = None,
+        threads: int = 1,
+    ) -> Generator[tuple[int, Result], None, None]:
         """Yield results in order."""
-        if batches:
-            worker = make_worker()
-            for index, batch in enumerate(batches):
-                yield index, worker(batch)
+        if len(batches):
+            worker = make_worker(device or "cpu")
+            for index in range(len(batches)):
+                yield index, worker(batches[index])

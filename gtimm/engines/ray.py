@@ -2,154 +2,195 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import os
+import socket
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from gtimm.core.engine import Batch, Engine, Result
-from gtimm.core.errors import GenerationError, GtimmError, PluginError
+from gtimm.core.engine import Batch, Batches, Engine, Result
+from gtimm.core.errors import EngineError, PluginError
 from gtimm.core.plugin import Info
+from gtimm.engines.ray_workers import WorkerPool, handed_out
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+REACH_SECONDS = 5.0
 
 
 class RayEngine(Engine):
     """Runs batches on actors of a Ray cluster; needs the extra: `pip install 'gtimm[ray]'`.
 
-    The batches, their size and the number of threads are part of the plan, so what is made equals the local engine's byte for byte. An
-    actor makes its worker once. Results come back to this process, which alone writes; bank and store are in a local or shared folder.
-    A worker that is lost (killed, out of memory, its node gone) is replaced, and its batches are made again, each at most `retries`
-    times; an error that a batch raises is raised here and not tried again.
+    The batches, their size and the number of threads are part of the plan, so what is made equals the local engine's byte for byte,
+    without any option. That holds between processors of one kind, and no further: the same batch on another model of CPU or GPU, on a
+    GPU instead of a CPU, or by another version of torch, agrees to rounding only; so does a batch that was halved because memory ran out.
+
+    A worker makes its model once in a run; `gtimm embed`, and all that comes before training in `Pipeline.fit`, keep it for the next. A
+    worker that is lost (killed, out of memory, its node gone) is replaced, and its batches are made again: the one that it seems to
+    have been at alone with a worker, so that no other is blamed, and at most `retries` times more. An error that a batch raises is
+    raised here and not tried again. However the run ends, Ctrl-C included, the workers end and free what they held.
+
+    What a cluster needs:
+
+    - The same versions of gtimm, torch and of the plug-ins' packages on all nodes, in the same version of Python and Ray.
+    - Files at the same paths on all nodes: weights, and payloads that are given as paths (relative ones are taken from the directory that
+      this process works in). Payloads in memory, such as arrays, go through Ray's object store with their batch, at most `1 + ahead`
+      batches a worker at a time; so do results. Neither is ever there as a whole.
+    - Bank and feature store (`store=`) only here: this process alone writes them, in a local or a shared folder. Prepared frames and
+      sounds of films are written by the workers, so that `--out` is in a folder that all nodes share.
+    - Nothing is asked of the driver's machine: without a GPU, `gpus: 1` takes those of the nodes.
 
     Attributes:
-        address: of a cluster, such as `"auto"` or `"ray://head:10001"`; by default one is started on this machine, which the process
-            keeps to its end.
-        workers: how many; by default one for each GPU, without any one for each core.
-        cpus: cores of a worker.
-        gpus: share of a GPU that a worker takes, such as 0.5; by default 1 where the cluster has GPUs.
+        address: of a cluster, such as `"auto"` (the one that this machine belongs to), `"10.0.0.1:6379"` or `"ray://head:10001"`. By
+            default that of RAY_ADDRESS or of the one that this machine belongs to; else one is started here, to the end of the process.
+            A process that is connected to a cluster stays with it. `ray://` needs `pip install 'ray[client]'`.
+        workers: how many; by default as many as the cluster has room for, at most one for each batch. A worker starts working when there
+            is room for it.
+        cpus: cores of a worker; by default as many as the work has threads, with a GPU 1.
+        gpus: share of a GPU that a worker takes, such as 0.5, which lets one worker prepare payloads while the other computes; 0: compute
+            on the CPU. By default 1 where this process would compute on a GPU. Work that needs none, such as preparing films, takes none.
         ahead: batches that wait at a worker beside the one it is at.
-        retries: how often a batch is made again after the worker that had it was lost.
+        retries: how often a batch is made again after it was alone with a worker that was lost.
+
+    Example:
+        >>> RayEngine(workers=4, gpus=0.5).options()
+        {'workers': 4, 'gpus': 0.5}
     """
 
     info: ClassVar[Info] = Info()
 
     address: str | None = None
     workers: int | None = Field(default=None, ge=1)
-    cpus: float = Field(default=1, gt=0)
+    cpus: float | None = Field(default=None, gt=0)
     gpus: float | None = Field(default=None, ge=0)
     ahead: int = Field(default=1, ge=0)
     retries: int = Field(default=3, ge=0)
 
-    def run(self, make_worker: Callable[[], Callable[[Batch], Result]], batches: Sequence[Batch]) -> Iterator[tuple[int, Result]]:
-        """Yield results as they come. A batch is read, and so claimed, when a worker has room for it.
+    def lacks(self) -> tuple[str, ...]:
+        """Return the mend where Ray is not installed."""
+        try:
+            _ray()
+        except PluginError as error:
+            return (str(error),)
+        return ()
+
+    def run(
+        self,
+        make_worker: Callable[[str], Callable[[Batch], Result]],
+        batches: Batches[Batch],
+        device: str | None = None,
+        threads: int = 1,
+    ) -> Generator[tuple[int, Result], None, None]:
+        """Yield results as they come.
 
         Raises:
             PluginError: Ray is not installed.
-            GenerationError: no cluster at the address, or a batch whose workers were lost again and again.
+            EngineError: no cluster at the address, no node with what a worker takes, or workers that cannot be started.
+            LostBatchError: a batch whose workers were lost again and again.
         """
         if not len(batches):
             return
         ray = _ray()
         self._connect(ray)
-        gpus = self.gpus if self.gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
-        fit = ray.cluster_resources().get("GPU", 0) / gpus if gpus else ray.cluster_resources().get("CPU", 1) / self.cpus
-        count = max(1, min(self.workers or int(fit), len(batches)))
-        pool = _Pool(ray, ray.put(make_worker), self.cpus, gpus)
+        here = (device or "cpu").partition(":")[0]
+        gpus = 0.0 if device is None else float(here == "cuda") if self.gpus is None else self.gpus
+        cpus = (1.0 if gpus else float(threads)) if self.cpus is None else self.cpus
+        room = _room(ray, cpus, gpus)
+        there = "cuda" if gpus else "cpu" if here == "cuda" else here
+        pool = self._pool(ray, _packed(ray, make_worker), there, cpus, gpus)
+        with ExitStack() as stack:
+            stack.callback(pool.close)
+            yield from handed_out(pool, min(self.workers or room, len(batches)), batches, 1 + self.ahead, self.retries)
+            if self in _kept:
+                _kept[self] = [pool]
+                stack.pop_all()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the workers of a run inside the block for the next one, where that has the same model; they hold their share meanwhile."""
+        if self in _kept:
+            yield
+            return
+        _kept[self] = []
         try:
-            yield from _handed_out(pool, count, batches, 1 + self.ahead, self.retries)
+            yield
         finally:
+            for pool in _kept.pop(self):
+                pool.close()
+
+    def _pool(self, ray: ModuleType, make_worker: bytes, device: str, cpus: float, gpus: float) -> WorkerPool:
+        """Return the kept workers if they are the same, which are kept no more until this run has ended well; else new ones."""
+        for pool in _kept.get(self, []):
+            _kept[self] = []
+            if pool.of == (make_worker, device, cpus, gpus):
+                return pool
             pool.close()
+        return WorkerPool(ray, make_worker, device, cpus, gpus)
 
     def _connect(self, ray: ModuleType) -> None:
         if ray.is_initialized():
             return
+        _reach(self.address or os.environ.get("RAY_ADDRESS"))
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to reports about a cluster that is started here
         try:
             ray.init(address=self.address, include_dashboard=False, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise GenerationError(
-                f"No Ray cluster at {self.address or 'this machine'}: {error}. Start one with `ray start --head`, or leave address out."
-            ) from error
+        except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            raise EngineError(_no_cluster(self.address, error)) from error
 
 
-class _Pool:
-    """Actors that make their worker once, and what each is at."""
-
-    def __init__(self, ray: ModuleType, make: Any, cpus: float, gpus: float) -> None:
-        self.ray, self.make = ray, make
-        self.form = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Actor)
-        self.actors: list[Any] = []
-
-    def add(self) -> Any:
-        actor = self.form.remote(self.make)
-        self.actors.append(actor)
-        return actor
-
-    def drop(self, actor: Any) -> None:
-        self.actors.remove(actor)
-        self.ray.kill(actor)
-
-    def close(self) -> None:
-        for actor in list(self.actors):
-            self.drop(actor)
+_kept: dict[RayEngine, list[WorkerPool]] = {}
+"""By engine inside its `kept`: the workers of its last run, if any."""
 
 
-class _Actor:
-    """On a worker's side."""
+def _reach(address: str | None) -> None:
+    """Raise where nothing answers at an address; Ray itself tries for over a minute and then ends the process."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(_no_cluster(address, error)) from error
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
-        self.worker = make()
 
-    def work(self, batch: Any) -> Any:
-        return self.worker(batch)
+def _no_cluster(address: str | None, error: Exception) -> str:
+    return (
+        f"No Ray cluster at {address or 'this machine'}: {error}. Start one with `ray start --head`, give the address that it prints, or "
+        "leave the address out to use this machine alone."
+    )
 
 
-def _handed_out(pool: _Pool, count: int, batches: Sequence[Batch], room: int, retries: int) -> Iterator[tuple[int, Any]]:
-    ray = pool.ray
-    lost_worker = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
-    fresh = iter(range(len(batches)))
-    again: deque[tuple[int, Any]] = deque()
-    tries: dict[int, int] = {}
-    running: dict[Any, tuple[int, Any, Any]] = {}  # result to be -> (index, batch, actor)
-    actors = [pool.add() for _ in range(count)]
+def _packed(ray: ModuleType, make_worker: Any) -> bytes:
+    try:
+        return bytes(ray.cloudpickle.dumps(make_worker))
+    except Exception as error:  # of whatever a strategy holds
+        raise PluginError(
+            f"What makes a worker cannot be sent to a cluster: {type(error).__name__}: {error}. Strategies must be picklable: "
+            "keep files, locks and loaded models in what `open` returns."
+        ) from error
 
-    def feed() -> None:
-        for actor in actors * room:  # one each, then the next one each
-            if sum(held is actor for _, _, held in running.values()) >= room:
-                continue
-            if again:
-                index, batch = again.popleft()
-            elif (index := next(fresh, -1)) >= 0:
-                batch = batches[index]
-            else:
-                return
-            running[actor.work.remote(batch)] = (index, batch, actor)
 
-    feed()
-    while running:
-        done, _ = ray.wait(list(running), num_returns=1)
-        index, batch, actor = running.pop(done[0])
-        try:
-            result = ray.get(done[0])
-        except lost_worker as error:
-            tries[index] = tries.get(index, 0) + 1
-            if tries[index] > retries:
-                raise GenerationError(
-                    f"Batch {index} was given up: the worker that made it was lost {tries[index]} times; the last: "
-                    f"{str(error).splitlines()[0]} Often that is a lack of memory: use fewer workers, or a smaller batch_size."
-                ) from error
-            again.append((index, batch))
-            if actor in actors:
-                actors[actors.index(actor)] = pool.add()
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, GtimmError) else error
-            raise cause from error
-        else:
-            yield index, result
-        feed()
+def _room(ray: ModuleType, cpus: float, gpus: float) -> int:
+    """Return how many workers the nodes have room for, one at least.
+
+    Raises:
+        EngineError: no node will ever have room for one.
+    """
+    nodes: list[dict[str, Any]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    needs = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share}
+    room = sum(int(min(node.get(name, 0.0) / share + 1e-6 for name, share in needs.items())) for node in nodes)
+    if not room:
+        asked = " and ".join(f"{share:g} {name}" for name, share in needs.items())
+        most = ", ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes) or "nothing"
+        raise EngineError(
+            f"No node of the Ray cluster has {asked}, which a worker takes; the nodes have {most}. Give the engine smaller cpus= and "
+            "gpus=, or start nodes with more."
+        )
+    return room
 
 
 def _ray() -> ModuleType:

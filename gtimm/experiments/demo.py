@@ -48,6 +48,7 @@ def run_demo(
     seeds: int = 8,
     speech: str | None = None,
     store: str | Path | None = None,
+    engine: Any = "local",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Run the demo into a run folder and return what `results.json` holds.
@@ -58,6 +59,7 @@ def run_demo(
         seeds: how many: masks, draws and initial weights; the data and the generated items are the same for all.
         speech: folder of real recordings to hear instead of the synthetic speech; see `Digits`.
         store: folder of bank and features.
+        engine: where generation and embedding run.
         say: called with a line of progress.
     """
     if seeds < 1:
@@ -73,7 +75,7 @@ def run_demo(
     spoken = {"speech": str(Path(speech).resolve())} if speech else {}
     folder.config({"experiment": "demo", "missing": missing, "seeds": seeds, **spoken})
     folder.log("start", seeds=seeds)
-    options: dict[str, Any] = {"backbone": BACKBONE, "train": TRAIN, "generate": True, "store": store}
+    options: dict[str, Any] = {"backbone": BACKBONE, "train": TRAIN, "generate": True, "store": store, "engine": engine}
     parts: dict[str, list[Any]] = {name: [] for name in ("rows", "comparisons", "costs", "details", "patterns")}
     counters = {"generated": 0, "embedded": 0}
     licences: dict[str, str] = {}

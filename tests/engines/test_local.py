@@ -10,7 +10,7 @@ from gtimm.engines.local import LocalEngine
 def test_one_worker_runs_every_batch_once_in_order() -> None:
     made: list[int] = []
 
-    def worker() -> Any:
+    def worker(device: str) -> Any:
         made.append(1)
         return lambda batch: batch * 2
 
@@ -19,7 +19,7 @@ def test_one_worker_runs_every_batch_once_in_order() -> None:
 
 
 def test_without_work_no_worker_is_made() -> None:
-    def worker() -> Any:
+    def worker(device: str) -> Any:
         raise AssertionError
 
     assert list(LocalEngine().run(worker, [])) == []
@@ -27,6 +27,6 @@ def test_without_work_no_worker_is_made() -> None:
 
 def test_batches_are_run_as_they_are_asked_for() -> None:
     done: list[int] = []
-    results = LocalEngine().run(lambda: done.append, [1, 2, 3])
+    results = LocalEngine().run(lambda _: done.append, [1, 2, 3])
     next(results)
     assert done == [1]

@@ -1,62 +1,26 @@
-"""Batches on a real Ray cluster of this machine: each once, a few at a time, again where a worker is lost; a bank equal in bytes."""
+"""Batches on a real Ray cluster of this machine: each once, a few at a time, again where a worker is lost, an error once."""
 
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from elsewhere import doubling, dying, looking, meeting, refusing, unmakeable, who
 
-from gtimm.core.bank import Bank
-from gtimm.core.errors import DataError, GenerationError
-from gtimm.core.pool import Request
-from gtimm.engines.local import LocalEngine
+from gtimm.core.errors import ConfigError, DataError, EngineError, LostBatchError, PluginError
 from gtimm.engines.ray import RayEngine
-from gtimm.imputers.stable_diffusion import StableDiffusionTiny
 
 ray = pytest.importorskip("ray", reason="the extra gtimm[ray] is not installed")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield
-    ray.shutdown()
+pytestmark = pytest.mark.usefixtures("cluster")
 
 
-def doubling() -> Callable[[int], int]:
-    return lambda batch: batch * 2
-
-
-def dying(folder: Path, times: int) -> Callable[[int], int]:
-    """A worker that is killed at batch 3, the first so many times."""
-
-    def work(batch: int) -> int:
-        if batch == 3:
-            for count in range(times):
-                try:
-                    (folder / str(count)).touch(exist_ok=False)
-                except FileExistsError:
-                    continue
-                os.kill(os.getpid(), signal.SIGKILL)
-        return batch * 2
-
-    return work
-
-
-def refusing(folder: Path) -> Callable[[int], int]:
-    def work(batch: int) -> int:
-        (folder / f"{batch}-{os.getpid()}-{len(list(folder.iterdir()))}").touch()
-        raise DataError(f"batch {batch} is bad")
-
-    return work
-
-
-class Counted(Sequence[int]):
+class Counted:
     """Says how many batches were read."""
 
     def __init__(self, count: int) -> None:
@@ -65,7 +29,7 @@ class Counted(Sequence[int]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int) -> int:
         self.read += 1
         return index
 
@@ -77,36 +41,123 @@ def test_every_batch_is_run_once_and_few_are_read_ahead() -> None:
         found.append(result)
         assert batches.read <= number + 4
     assert sorted(found) == [(i, 2 * i) for i in range(12)]
+    assert batches.read == 12
 
 
 def test_what_a_killed_worker_had_is_made_by_another(tmp_path: Path) -> None:
-    found = list(RayEngine(workers=2).run(partial(dying, tmp_path, 2), list(range(8))))
+    batches = Counted(8)
+    found = list(RayEngine(workers=2).run(partial(dying, tmp_path, 2), batches))
     assert sorted(found) == [(i, 2 * i) for i in range(8)]
     assert len(list(tmp_path.iterdir())) == 2
+    assert batches.read == 8
 
 
-def test_a_batch_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(GenerationError, match=r"Batch \d was given up: .* lost 2 times"):
-        list(RayEngine(workers=1, ahead=0, retries=1).run(partial(dying, tmp_path, 9), [3, 4]))
+def test_a_batch_that_kills_every_worker_is_given_up_and_those_that_waited_are_not_blamed(tmp_path: Path) -> None:
+    engine = RayEngine(workers=1, ahead=3, retries=1)
+    with pytest.raises(
+        LostBatchError, match=r"Batch 3 of 5 was given up: .* alone was lost 2 times\. The last: The actor died"
+    ) as lost:
+        list(engine.run(partial(dying, tmp_path, 9), [1, 2, 3, 4, 5]))
+    assert lost.value.batch == 2
+    assert 3 <= len(list(tmp_path.iterdir())) <= 5  # in company, where it may take results of those before it along, and alone
 
 
-def test_an_error_of_a_batch_is_raised_as_it_is_and_not_tried_again(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="batch 7 is bad"):
-        list(RayEngine(workers=1).run(partial(refusing, tmp_path), [7]))
+@pytest.mark.parametrize("error", [DataError, KeyError])
+def test_an_error_of_a_batch_is_raised_as_it_is_and_not_tried_again(tmp_path: Path, error: type[Exception]) -> None:
+    with pytest.raises(error, match="batch 7 is bad"):
+        list(RayEngine(workers=1).run(partial(refusing, tmp_path, error), [7]))
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_worker_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no weights on this node"):
+        list(RayEngine(workers=1).run(partial(unmakeable, tmp_path), [1, 2]))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_workers_compute_where_they_are_told_and_find_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for engine, device, expected in (
+        (RayEngine(gpus=1), None, "cpu"),  # work that needs no accelerator takes none
+        (RayEngine(gpus=0.5), "cpu", "cuda"),  # this process has none, the nodes have
+        (RayEngine(gpus=0), "cuda:0", "cpu"),
+    ):
+        assert list(engine.run(looking, [1], device)) == [(0, (expected, os.getcwd()))]
+
+
+def test_what_no_node_has_is_an_error_and_more_workers_than_fit_are_none() -> None:
+    for engine, device, threads, asked in (
+        (RayEngine(cpus=64), None, 1, "64 CPU"),
+        (RayEngine(), None, 48, "48 CPU"),
+        (RayEngine(gpus=2), "cuda", 1, "1 CPU and 2 GPU"),
+        (RayEngine(cpus=3), "cuda", 1, "3 CPU and 1 GPU"),
+    ):
+        with pytest.raises(EngineError, match=rf"No node of the Ray cluster has {asked}.*the nodes have 2 CPU and 1 GPU"):
+            list(engine.run(doubling, [1], device, threads))
+    assert sorted(RayEngine(workers=5).run(doubling, [1, 2, 3, 4, 5, 6])) == [(i, 2 * i + 2) for i in range(6)]
+
+
+def test_two_workers_share_a_gpu(tmp_path: Path) -> None:
+    """Each waits for the other, so that both are there at once."""
+    assert {batch for _, batch in RayEngine(gpus=0.5).run(partial(meeting, tmp_path), [0, 1], "cuda:0")} == {"cuda"}
+
+
+def test_workers_that_are_kept_serve_the_next_run_of_the_same_and_end_with_the_block() -> None:
+    engine = RayEngine(workers=1)
+    with engine.kept():
+        first, again = (list(engine.run(who, [1])) for _ in range(2))
+        with RayEngine(workers=1).kept():  # one inside another changes nothing
+            inside = list(engine.run(who, [1, 2]))
+        other = list(engine.run(doubling, [1]))
+        later = list(engine.run(who, [1]))
+    assert first == again == inside[:1]
+    assert other == [(0, 2)]
+    assert later != first
+    assert _free()
+    assert list(engine.run(who, [1])) not in (first, later)
+
+
+def test_what_cannot_be_sent_is_named(tmp_path: Path) -> None:
+    with (tmp_path / "open").open("w") as file, pytest.raises(PluginError, match=r"cannot be sent to a cluster: .*picklable"):
+        list(RayEngine().run(partial(refusing, file, ValueError), [1]))
+
+
+def test_who_has_enough_ends_the_workers() -> None:
+    run = RayEngine(workers=2).run(doubling, list(range(50)))
+    next(run)
+    run.close()
+    assert _free()
+
+
+def _free() -> bool:
+    """Whether the whole cluster is free again, which takes a moment."""
+    began = time.monotonic()
+    while ray.available_resources().get("CPU") != 2.0 and time.monotonic() - began < 20:
+        time.sleep(0.05)
+    return bool(ray.available_resources()["CPU"] == 2.0)
 
 
 def test_without_batches_nothing_is_started() -> None:
     assert list(RayEngine(address="nowhere:1").run(doubling, [])) == []
 
 
-def test_a_bank_made_on_a_cluster_equals_the_local_one_byte_for_byte(tmp_path: Path) -> None:
-    generator = StableDiffusionTiny(batch_size=2, steps=2)
-    requests = [Request("image", f"a photo of the digit {word}", seed, 2.0) for seed in range(3) for word in ("one", "two")]
-    made = {}
-    for engine in (LocalEngine(), RayEngine(workers=2)):
-        bank = Bank(tmp_path / type(engine).__name__)
-        assert bank.make(generator, bank.plan(generator, requests), engine, "cpu", True) == 6
-        made[type(engine)] = {path.name: path.read_bytes() for path in bank.folder.rglob("*.png")}
-    assert made[LocalEngine] == made[RayEngine]
-    assert len(made[RayEngine]) == 6
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "no-such-host.invalid:6379"])
+def test_an_address_where_nothing_answers_is_an_error_in_seconds(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=rf"No Ray cluster at {address}: .*Start one with `ray start --head`"):
+        list(RayEngine(address=address).run(doubling, [1]))
+    assert time.monotonic() - began < 8
+
+
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(PluginError, match=r"pip install 'gtimm\[ray\]'"):
+        list(RayEngine().run(doubling, [1]))
+    assert RayEngine().lacks()[0].endswith("pip install 'gtimm[ray]'")
+
+
+def test_options_are_checked() -> None:
+    for wrong in ({"workers": 0}, {"gpus": -1}, {"retries": -1}, {"ahead": -1}, {"cpus": 0}, {"nodes": 3}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            RayEngine(**wrong)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from gtimm.core.bank.files import FAILURES, LOG, REJECTED, REJECTIONS, Log, Record, encode, write_item
 from gtimm.core.bank.lines import CLAIMS, described, failure, line, mend, note, rejection, repetitions, times_failed
@@ -42,10 +41,11 @@ class _Count:
     written: int = 0
     seconds: float = 0.0
     items: int = 0
+    device: str = ""
     failed: dict[int, str] = field(default_factory=dict)
 
 
-class _Claimed(Sequence[list["Request"]]):
+class _Claimed:
     """The batches of a plan; one is claimed when it is read, and reads as empty where another process has or had it."""
 
     def __init__(self, plan: Plan, chosen: list[int], stale: Callable[[int], bool]) -> None:
@@ -55,13 +55,7 @@ class _Claimed(Sequence[list["Request"]]):
     def __len__(self) -> int:
         return len(self._chosen)
 
-    @overload
-    def __getitem__(self, index: int) -> list[Request]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[list[Request]]: ...
-    def __getitem__(self, index: int | slice) -> list[Request] | list[list[Request]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> list[Request]:
         which = self._chosen[index]
         if which not in self.held:
             mine = claim(self._plan.folder / CLAIMS / f"{self._plan.claims[which]}.lock")
@@ -143,7 +137,7 @@ class Generation:
                     plan = self._rounds(plan, staging)
                 finally:
                     if self._count.written:
-                        note(plan, self._generator, self._device, self._count.seconds / max(self._count.items, 1))
+                        note(plan, self._generator, self._count.device, self._count.seconds / max(self._count.items, 1))
         failed = {**self._count.failed, **self._spent(plan)}
         if failed:
             first = next(iter(failed.values()))
@@ -250,7 +244,9 @@ class Generation:
             advance = stack.enter_context(progress_bar(title, items, "items"))
             writer = stack.enter_context(ThreadPoolExecutor(max_workers=1))
             jobs: deque[Future[None]] = deque()
-            for index, result in self._engine.run(partial(_same, self._worker), claimed):
+            threads = getattr(self._generator, "threads", 1)
+            run = stack.enter_context(closing(self._engine.run(self._worker.on, claimed, self._device, threads)))
+            for index, result in run:
                 place = chosen[index]
                 advance(len(set(plan.batches[place])))
                 if not result.items:
@@ -258,6 +254,7 @@ class Generation:
                 made += 1
                 self._count.seconds += result.seconds
                 self._count.items += len(result.items)
+                self._count.device = result.device
                 jobs.append(writer.submit(self._write, plan, place, result, claimed, staging))
                 while jobs and (jobs[0].done() or len(jobs) > QUEUE):
                     jobs.popleft().result()
@@ -321,11 +318,6 @@ class Generation:
         if self._judge is None:
             return [(None, None)] * len(contents)
         return self._judge.verdicts(plan, list(contents), list(contents.values()))
-
-
-def _same(worker: Worker) -> Worker:
-    """Return the worker; an engine that is elsewhere gets a copy, not the whole of this run."""
-    return worker
 
 
 def _confirmed(plan: Plan, seconds: float) -> bool:

@@ -24,11 +24,13 @@ class Made:
         items: one a request; none where the batch was another process's.
         size: how many were made together: less than the batch where memory ran out.
         seconds: what that took.
+        device: where.
     """
 
     items: list[Payload | Failure]
     size: int = 0
     seconds: float = 0.0
+    device: str = ""
 
 
 class Worker:
@@ -38,6 +40,10 @@ class Worker:
         self._generator, self._device = generator, device
         self._make: Callable[[Sequence[Request]], list[Payload | Failure]] | None = None
         self._size = generator.batch_size
+
+    def on(self, device: str) -> Worker:
+        """Return the worker for a device: this one, which may have its model already, where it is the same."""
+        return self if device == self._device else Worker(self._generator, device)
 
     def __call__(self, batch: Sequence[Request]) -> Made:
         """Make one batch; an empty one costs nothing."""
@@ -49,7 +55,7 @@ class Worker:
         while True:
             size = min(self._size, len(batch))
             try:
-                return Made(self._in_parts(self._make, batch, size), size, time.monotonic() - began)
+                return Made(self._in_parts(self._make, batch, size), size, time.monotonic() - began, self._device)
             except (MemoryError, RuntimeError) as error:
                 if not _lacks_memory(error):
                     raise
@@ -76,7 +82,7 @@ class Worker:
 def _lacks_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
-    from gtimm.core.features.embedding import OUT_OF_MEMORY
+    from gtimm.core.features.encoding import OUT_OF_MEMORY
 
     return type(error).__name__ == "OutOfMemoryError" or any(text in str(error).lower() for text in OUT_OF_MEMORY)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gtimm.core.claims import Claim, claim
 from gtimm.core.errors import DataError, StoreError
@@ -18,8 +18,11 @@ from gtimm.core.files import whole_file, write_json
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.loader import FilmLoader
 from gtimm.core.films.prepared import ABOUT, ABSENT, FAILURES, INDEX, Form, Record, read_index, to_lines
-from gtimm.core.films.taking import film_state, take_all
+from gtimm.core.films.taking import film_state, take_all, take_elsewhere
 from gtimm.core.progress import progress_bar
+
+if TYPE_CHECKING:
+    from gtimm.core.engine import Engine
 
 
 @dataclass
@@ -42,6 +45,7 @@ def prepare(
     *,
     workers: int | None = None,
     skip_unreadable: bool = False,
+    engine: Engine | None = None,
 ) -> Report:
     """Prepare the clips of a data set of films; see `prepare_clips`.
 
@@ -49,8 +53,9 @@ def prepare(
         loader: the data set; its `absent` says whether films may be lacking.
         out: as in `prepare_clips`, as are the others.
         form: of the files.
-        workers: processes; by default the cores.
+        workers: processes of this machine; by default the cores.
         skip_unreadable: note clips that cannot be decoded in the index, so that the loader takes what they lack as holes.
+        engine: where films are decoded, if not in those processes.
 
     Raises:
         DataError: what `loader.read` raises; a film is absent and may not be; a folder of another form.
@@ -61,7 +66,7 @@ def prepare(
         raise DataError(
             f"{lost[0].where}: {lost[0].film} does not exist ({len(lost):,} of {len(clips):,} clips have no film). {loader.layout}"
         )
-    return prepare_clips(clips, lost, out, form, workers=workers, skip_unreadable=skip_unreadable)
+    return prepare_clips(clips, lost, out, form, workers=workers, skip_unreadable=skip_unreadable, engine=engine)
 
 
 def prepare_clips(
@@ -72,6 +77,7 @@ def prepare_clips(
     *,
     workers: int | None = None,
     skip_unreadable: bool = False,
+    engine: Engine | None = None,
 ) -> Report:
     """Write the middle frame and the sound of every clip that is not in the folder yet, each file whole or not at all.
 
@@ -82,8 +88,10 @@ def prepare_clips(
         lost: those whose film is not there.
         out: the folder; new, or one of the same form.
         form: of the files.
-        workers: processes; by default the cores.
+        workers: processes of this machine; by default the cores.
         skip_unreadable: note clips that cannot be decoded in the index, so that what they lack can be taken as holes.
+        engine: where films are decoded, if not in those processes: a cluster whose nodes all have the films and the folder at these
+            paths. What is written is the same.
 
     Raises:
         DataError: a folder of another form.
@@ -101,7 +109,7 @@ def prepare_clips(
         report.kept = len(clips) - len(lost) - len(todo)
         try:
             with progress_bar("Preparing", len(todo), "clips") as advance:
-                for record in take_all(todo, folder, form, workers or cores()):
+                for record in _taken(todo, folder, form, workers, engine):
                     place.add(record, skip_unreadable)
                     report.made += not record.failed
                     advance(1)
@@ -112,6 +120,12 @@ def prepare_clips(
     return report
 
 
+def _taken(todo: Sequence[Clip], folder: Path, form: Form, workers: int | None, engine: Engine | None) -> Iterator[Record]:
+    if engine is None or engine.here:
+        return take_all(todo, folder, form, workers or cores())
+    return take_elsewhere(todo, folder.absolute(), form, engine)
+
+
 class _Folder:
     """The folder while it is being filled: its index, written line by line, and what failed."""
 
@@ -120,8 +134,7 @@ class _Folder:
         self._lines: TextIO | None = None
         try:
             _agree(folder, form)
-            for left in folder.rglob(".*.tmp*"):  # by a process that was killed
-                left.unlink(missing_ok=True)
+            self._sweep()
             self._records = read_index(folder)
             self._failed: dict[str, Record] = {}
             self._write(
@@ -162,6 +175,7 @@ class _Folder:
 
     def finish(self, clips: Sequence[Clip], lost: Sequence[Clip]) -> list[dict[str, str]]:
         """Write the lists in the order of the clips, and return the failures."""
+        self._sweep()
         order = dict.fromkeys([clip.name for clip in clips if clip.name in self._records] + list(self._records))
         failures = [
             {"clip": clip.name, "film": str(clip.film), "what": what, "reason": reason}
@@ -179,6 +193,11 @@ class _Folder:
         if self._lines is not None:
             self._lines.close()
         self._held.release()
+
+    def _sweep(self) -> None:
+        """Remove what workers that were killed left half-written."""
+        for left in self._folder.rglob(".*.tmp*"):
+            left.unlink(missing_ok=True)
 
     def _write(self, name: str, values: Sequence[dict[str, Any]]) -> None:
         path = self._folder / name

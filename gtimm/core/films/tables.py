@@ -20,6 +20,8 @@ from gtimm.core.table_files import write_table
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from gtimm.core.engine import Engine
+
     Cells = list[Any]
 
 TAKEN = {"video": "frame", "audio": "sound"}
@@ -53,6 +55,7 @@ def prepare_tables(
     form: Form | None = None,
     workers: int | None = None,
     skip_unreadable: bool = False,
+    engine: Engine | None = None,
 ) -> PreparedTables:
     """Take the middle frame of every film and every sound as 16 kHz once, and write tables that name them.
 
@@ -67,8 +70,9 @@ def prepare_tables(
         root: folder that paths are relative to, by default the working folder; none may lead out of it.
         ending: of the new tables: `.csv`, `.tsv`, `.jsonl` or `.parquet`.
         form: of the frames and sounds.
-        workers: processes; by default the cores.
+        workers: processes of this machine; by default the cores.
         skip_unreadable: leave the cells of what cannot be decoded empty; otherwise no table is written where anything failed.
+        engine: as in `prepare_clips`.
 
     Raises:
         ConfigError: nothing to prepare, or a column that has a new column's name.
@@ -81,7 +85,9 @@ def prepare_tables(
     cells = {part: _cells(part, table, columns, root) for part, table in tables.items()}
     folder, base = Path(out).expanduser(), Path(os.path.abspath(root or "."))
     clips = _clips(cells, {m: columns[m].kind for m in taken}, base)
-    report = prepare_clips(list(clips.values()), [], folder, form, workers=workers, skip_unreadable=skip_unreadable)
+    report = prepare_clips(
+        list(clips.values()), [], folder, form, workers=workers, skip_unreadable=skip_unreadable, engine=engine
+    )
     if report.failures and not skip_unreadable:
         return PreparedTables(report)
     prepared = Prepared(folder)

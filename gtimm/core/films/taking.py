@@ -1,33 +1,39 @@
-"""Workers that take frames and sounds out of films, each in a process of its own."""
+"""Workers that take frames and sounds out of films: each in a process of its own here, or an engine's elsewhere."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gtimm.core.errors import MediaError
+from gtimm.core.errors import LostBatchError, MediaError, StoreError
 from gtimm.core.features.workers import can_fork, forked, forking
 from gtimm.core.files import whole_file
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.prepared import JPEG_QUALITY, RATE, Form, Record, bounds
 from gtimm.core.media import FilmPart, has_sound, load_audio, load_image
+from gtimm.core.seeding import torch_threads
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gtimm.core.engine import Engine
+
 AHEAD = 4  # clips under way for each worker
 LOOK = 0.5  # seconds between looks at whether the user interrupted
+TAKEN_DOWN = "the decoder took its process down"
 
 
 def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> Iterator[Record]:
@@ -65,6 +71,37 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
             yield _alone(clip, folder, form)
 
 
+def take_elsewhere(todo: Sequence[Clip], folder: Path, form: Form, engine: Engine) -> Iterator[Record]:
+    """Yield records as they come from an engine's workers, which see films and folder; a clip that costs each of them its life failed."""
+    left = list(todo)
+    while left:
+        done: set[int] = set()
+        try:
+            with closing(engine.run(partial(_taker, folder, form), left)) as records:
+                for index, record in records:
+                    done.add(index)
+                    yield record
+        except LostBatchError as error:
+            lost = error.batch
+        else:
+            return
+        yield _record(left[lost], None, None, False, {"film": TAKEN_DOWN})
+        left = [clip for index, clip in enumerate(left) if index not in {*done, lost}]
+
+
+def _taker(folder: Path, form: Form, device: str) -> Callable[[Clip], Record]:
+    if not folder.is_dir():
+        raise StoreError(
+            f"{folder} is not there on {platform.node()}, where a worker is. Give a folder that all nodes of the cluster share."
+        )
+
+    def take(clip: Clip) -> Record:
+        with torch_threads(1):
+            return _take(clip, folder, form)
+
+    return take
+
+
 @contextmanager
 def _noticed() -> Iterator[Callable[[], bool]]:
     """Yield whether the user has interrupted: a flag, since an exception may be raised where Python drops it, as in a finaliser."""
@@ -87,7 +124,7 @@ def _alone(clip: Clip, folder: Path, form: Form) -> Record:
                 taken = pool.submit(_take, clip, folder, form)
             return taken.result()
         except BrokenProcessPool:
-            return _record(clip, None, None, False, {"film": "the decoder took its process down"})
+            return _record(clip, None, None, False, {"film": TAKEN_DOWN})
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

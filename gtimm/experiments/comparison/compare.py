@@ -68,7 +68,7 @@ def compare(
             at both levels, mean, class mean, hot deck; complete data.
         store: folder of bank and features.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
-        engine: where generation runs.
+        engine: where generation and embedding run, such as `"ray"`.
         generate: `True`, `False`, or `"ask"`: long generation (above an hour) is never started in silence.
         out: run folder, with `config.yaml`, `results.json`, `report.html`.
         say: called with a line of progress.

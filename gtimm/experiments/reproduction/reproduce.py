@@ -44,6 +44,7 @@ class Reproduction:
         root: folder of the data set's files.
         store: folder of bank and features.
         device: such as `"cpu"`; `None` takes CUDA where there is one.
+        engine: where generation and embedding run, such as `"ray"` or `{"name": "ray", "workers": 4}`.
         generate: as for `Pipeline`: above an hour of generation `"ask"` asks, or refuses where nobody can answer.
         say: called with a line of progress.
         left_out: what cannot be run here, and why.
@@ -54,6 +55,7 @@ class Reproduction:
     root: str | None = None
     store: str | Path | None = None
     device: str | None = None
+    engine: Any = "local"
     generate: bool | Literal["ask"] = "ask"
     say: Say = lambda line: None
     left_out: list[str] = field(default_factory=list)
@@ -129,6 +131,7 @@ class Reproduction:
             "train": {**p.train, **c.train},
             "store": self.store,
             "generate": self.generate,
+            "engine": self.engine,
         }
         if c.fusion:
             options["fusion"] = merged({"name": "late"}, c.fusion)
@@ -163,6 +166,7 @@ def run_reproduce(
     choices: Choices | Mapping[str, Any] | None = None,
     store: str | Path | None = None,
     device: str | None = None,
+    engine: Any = "local",
     generate: bool | Literal["ask"] = "ask",
     say: Say = lambda line: None,
 ) -> dict[str, Any]:
@@ -176,11 +180,13 @@ def run_reproduce(
         choices: what the paper leaves open; see `Choices`.
         store: folder of bank and features.
         device: such as `"cpu"`; by default CUDA where there is one.
+        engine: where generation and embedding run, such as `"ray"` or `{"name": "ray", "workers": 4}`.
         generate: as for `Pipeline`.
         say: called with a line of progress.
     """
     began = time.perf_counter()
-    work = Reproduction.of(exhibits, name, choices=choices, root=root, store=store, device=device, generate=generate, say=say)
+    where = {"root": root, "store": store, "device": device, "engine": engine}
+    work = Reproduction.of(exhibits, name, choices=choices, generate=generate, say=say, **where)
     for line in work.left_out:
         say(line)
     data = work.bench.preset.load(root, work.bench.choices)

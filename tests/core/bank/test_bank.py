@@ -153,8 +153,8 @@ def test_an_interrupted_log_is_completed(tmp_path: Path, cut: str) -> None:
 
 def test_an_engine_that_stops_in_between_leaves_items_and_log_whole(tmp_path: Path) -> None:
     class Stops(LocalEngine):
-        def run(self, make_worker: Any, batches: Any) -> Any:
-            for index, result in super().run(make_worker, batches):
+        def run(self, make_worker: Any, batches: Any, *where: Any) -> Any:
+            for index, result in super().run(make_worker, batches, *where):
                 if index == 2:
                     raise KeyboardInterrupt
                 yield index, result
@@ -170,8 +170,8 @@ def test_an_engine_that_stops_in_between_leaves_items_and_log_whole(tmp_path: Pa
 
 def test_batches_may_finish_in_any_order(tmp_path: Path) -> None:
     class Backwards(LocalEngine):
-        def run(self, make_worker: Any, batches: Any) -> Any:
-            yield from reversed(list(super().run(make_worker, batches)))
+        def run(self, make_worker: Any, batches: Any, *where: Any) -> Any:
+            yield from reversed(list(super().run(make_worker, batches, *where)))
 
     bank, generator = Bank(tmp_path / "b"), ToyGenerator()
     bank.make(generator, bank.plan(generator, requests(4)), Backwards(), "cpu", True)

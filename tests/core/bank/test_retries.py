@@ -52,8 +52,8 @@ def test_nothing_is_retried_before_all_have_had_their_first_seed(tmp_path: Path)
 
 def fill(folder: Path, seconds: float = 0.0) -> None:
     class Slow(LocalEngine):
-        def run(self, make_worker: Any, batches: Any) -> Any:
-            for result in super().run(make_worker, batches):
+        def run(self, make_worker: Any, batches: Any, *where: Any) -> Any:
+            for result in super().run(make_worker, batches, *where):
                 time.sleep(seconds)
                 yield result
 

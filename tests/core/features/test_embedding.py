@@ -16,7 +16,7 @@ from toys import ToyBackbone, calls, vectors
 from gtimm import MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, MediaError, PluginError
 from gtimm.core.features import shard_files
-from gtimm.core.features.embedding import GAIN, LARGEST, START, _BatchSize
+from gtimm.core.features.embedding import planned
 from gtimm.core.features.workers import Workers, can_fork
 from gtimm.core.options import EmbedOptions
 from gtimm.core.workspace import Workspace, open_workspace
@@ -50,11 +50,11 @@ def workspace(home: Path, **options: Any) -> Workspace:
 
 @FORKS
 @pytest.mark.parametrize("batch_size", [None, 1, 7, 500])
-@pytest.mark.parametrize("threads", [1, 64])
+@pytest.mark.parametrize("machine", [1, 64])
 def test_workers_give_what_one_process_gives_in_order(
-    home: Path, batch_size: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+    home: Path, batch_size: int | None, machine: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)  # workers run ahead, or in turn with the encoder
+    monkeypatch.setattr("gtimm.core.features.embedding.cores", lambda: machine)  # workers run ahead, or in turn with the encoder
     data = numbered(150)
     here, _ = workspace(home / "a", workers=0).column(data, "vector", toy())
     calls.clear()
@@ -79,9 +79,9 @@ def test_threads_prepare_beside_a_slow_encoder_and_processes_where_preparing_is_
         time.sleep(0.01 * len(batch) if slow == "encoding" else 0)
         return batch.clone()
 
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    monkeypatch.setattr("gtimm.core.features.embedding.START", 8)
-    monkeypatch.setattr("gtimm.core.features.embedding.WORTH_FORKING", 0.01)
+    monkeypatch.setattr("gtimm.core.features.embedding.cores", lambda: 1)
+    monkeypatch.setattr("gtimm.core.features.embedding.SIZE", 8)
+    monkeypatch.setattr("gtimm.core.features.preparing.WORTH_FORKING", 0.01)
     seen = []
     backbone = toy(act, lambda payload: (seen.append(payload[0]), time.sleep(0.002)))
     table, _ = workspace(home).column(numbered(48), "vector", backbone)
@@ -96,15 +96,15 @@ def test_processes_that_took_over_name_the_row_too(home: Path, monkeypatch: pyte
         if payload[0] == 41:
             os._exit(3)
 
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    monkeypatch.setattr("gtimm.core.features.embedding.START", 8)
-    monkeypatch.setattr("gtimm.core.features.embedding.WORTH_FORKING", 0.01)
+    monkeypatch.setattr("gtimm.core.features.embedding.cores", lambda: 1)
+    monkeypatch.setattr("gtimm.core.features.embedding.SIZE", 8)
+    monkeypatch.setattr("gtimm.core.features.preparing.WORTH_FORKING", 0.01)
     with pytest.raises(PluginError, match="Row 41"):
         workspace(home).column(numbered(48), "vector", toy(ready=ready))
 
 
 def test_without_fork_threads_prepare(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gtimm.core.features.embedding.can_fork", lambda: False)
+    monkeypatch.setattr("gtimm.core.features.preparing.can_fork", lambda: False)
     table, _ = workspace(home, workers=2, batch_size=7).column(numbered(60), "vector", toy())
     np.testing.assert_array_equal(table[:, 0], np.arange(60))
     assert calls["prepared"] == 60
@@ -282,21 +282,50 @@ def test_channels_last_changes_nothing_but_rounding(home: Path) -> None:
     assert formats == [False, True]
 
 
-def test_batches_grow_while_that_pays() -> None:
-    size = _BatchSize(START, search=True)
-    for _ in range(20):
-        size.record(size.now, size.now / min(size.now, 128))  # the rate doubles up to 128 items
-    assert size.now == 128
-    size.halve(128)
-    size.record(64, 1e-6)
-    assert size.now == 64
-    steady = _BatchSize(START, search=False)
-    steady.record(START, 1e-6)
-    assert steady.now == steady.largest == START
-    endless = _BatchSize(START, search=True)
-    for i in range(20):
-        endless.record(endless.now, endless.now / (2 * GAIN) ** i)
-    assert endless.now == LARGEST
+def test_batches_are_cut_from_all_payloads_whatever_is_stored_of_them() -> None:
+    keys = [bytes([i % 20]) for i in range(25)]
+    assert planned(keys, range(20), 8) == list(range(20))
+    assert planned(keys, range(8, 20), 8) == list(range(8, 20))  # as an interrupted job goes on
+    assert planned(keys, [1, 3, *range(8, 16), 18], 8) == [*range(8, 16), 1, 3, 18]
+    assert planned(keys, [], 8) == []
+
+
+def test_an_interrupted_job_gives_the_same_bits_as_one_that_was_not(home: Path) -> None:
+    """The encoder tells each item its place and the size of its batch, as rounding does."""
+    began: list[int] = []
+
+    def act(batch: torch.Tensor) -> torch.Tensor:
+        began.append(len(batch))
+        if len(began) == 3:
+            raise KeyboardInterrupt
+        return batch + torch.arange(len(batch))[:, None] / 7 + len(batch)
+
+    data = numbered(45)
+    with pytest.raises(KeyboardInterrupt):
+        workspace(home / "a", batch_size=10).column(data, "vector", toy(act))
+    stopped, _ = workspace(home / "a", batch_size=10).column(numbered(45), "vector", toy(act))
+    whole, _ = workspace(home / "b", batch_size=10).column(numbered(45), "vector", toy(act))
+    np.testing.assert_array_equal(stopped, whole)
+    assert began == [10, 10, 10, *[10, 10, 5], *[10] * 4, 5]
+
+
+def test_items_are_prepared_with_one_thread_and_encoded_with_as_many_as_there_were(home: Path) -> None:
+    seen: dict[str, set[int]] = {"preparing": set(), "encoding": set()}
+
+    def act(batch: torch.Tensor) -> torch.Tensor:
+        seen["encoding"].add(torch.get_num_threads())
+        return batch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for workers in (None, 0):
+            backbone = toy(act, lambda _: seen["preparing"].add(torch.get_num_threads()))
+            workspace(home / str(workers), workers=workers).column(numbered(100), "vector", backbone)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {"preparing": {1}, "encoding": {3}}
 
 
 def test_options_are_checked_and_part_of_the_workspace(tmp_path: Path) -> None:

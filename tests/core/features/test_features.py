@@ -353,7 +353,7 @@ def test_a_column_gives_present_rows_and_their_places(home: Path) -> None:
 
 def test_many_payloads_keep_their_order_over_batches_and_shards(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gtimm.core.workspace.FLUSH", 50)
-    monkeypatch.setattr("gtimm.core.features.embedding.START", 7)
+    monkeypatch.setattr("gtimm.core.features.embedding.SIZE", 7)
     payloads = [[i, -i, 0, 1] for i in range(120)]
     workspace = Workspace(home, "cpu")
     np.testing.assert_array_equal(workspace.embed(ToyBackbone(), "vector", payloads), np.array(payloads, np.float32))
