@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +13,13 @@ import numpy as np
 import torch
 
 from gtimm.core.errors import GtimmError, PluginError
-from gtimm.core.features.preparing import prepared_here, single_threads
+from gtimm.core.features.preparing import prepared_here
 from gtimm.core.features.workers import ItemError
 from gtimm.core.media import describe
 from gtimm.core.products import FastLinears
 from gtimm.core.seeding import torch_threads
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -102,16 +101,15 @@ class EncodingWorker:
             return prepare_item(self._backbone, batch.kind, batch.payloads[position], batch.names[position])
 
         count = len(batch.payloads)
-        with torch_threads(1):
-            first = prepare(0)
         try:
+            first = prepare(0)
             return next(iter(prepared_here(self._pool.map, prepare, count, [first], count)))[1]
         except ItemError as error:
             raise unlike(batch.payloads[error.position], batch.names[error.position], error) from error
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return single_threads(max(1, self._threads if self._options.workers is None else self._options.workers))
+        return ThreadPoolExecutor(max(1, self._threads if self._options.workers is None else self._options.workers))
 
     @cached_property
     def _call(self) -> Callable[..., Tensor]:

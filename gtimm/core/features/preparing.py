@@ -6,7 +6,8 @@ slower in a process that has forked (measured: 7.1 against 6.6 CPU seconds for 6
 larger part, processes do it, which the interpreter's lock does not hold up. Beside a GPU, or where the encoder is held to fewer
 threads than there are cores, processes run ahead of it.
 
-An item is prepared with one torch thread wherever that is, so its values do not depend on which of these ways it took.
+Preparing is work on one item; torch's number of threads is left as it is while threads prepare (setting it in them slows the encoder by
+a fifth), so what `prepare` returns may not depend on it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtimm.core.features.workers import ItemError, Workers, can_fork, cores, place
-from gtimm.core.seeding import torch_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,18 +49,17 @@ def prepare_blocks(
     """
     probes: list[NDArray[Any]] = []
     seconds = float("inf")
-    with torch_threads(1):
-        while len(probes) < min(PROBES, count, block):
-            began = time.perf_counter()
-            probes.append(prepare(len(probes)))
-            seconds = min(seconds, time.perf_counter() - began)
+    while len(probes) < min(PROBES, count, block):
+        began = time.perf_counter()
+        probes.append(prepare(len(probes)))
+        seconds = min(seconds, time.perf_counter() - began)
     many = min(cores() if workers is None else workers, count - len(probes))
     if many < 1 or (workers is None and seconds * (count - len(probes)) < WORTH_FORKING):
         yield from prepared_here(map, prepare, count, probes, block)
         return
     done = 0
     if not can_fork() or (ahead == 1 and workers is None):
-        with single_threads(many) as threads:
+        with ThreadPoolExecutor(many) as threads:
             began = time.perf_counter()
             for begin, items in prepared_here(threads.map, prepare, count, probes, block):
                 preparing, since = time.perf_counter() - began, time.perf_counter()
@@ -69,21 +68,13 @@ def prepare_blocks(
                 if can_fork() and preparing > SHARE * (began - since) and preparing * (count - done) > WORTH_FORKING * block:
                     break
     if done < count:
-        with torch_threads(1):
-            ready = [prepare(position) for position in range(done, min(done + 1, count))] if done else probes
+        ready = [prepare(position) for position in range(done, min(done + 1, count))] if done else probes
         with closing(Workers(lambda i: prepare(done + i), count - done, ready, block, ahead, many)) as forked:
             try:
                 for begin, items in forked:
                     yield done + begin, items
             except ItemError as error:
                 raise ItemError(str(error), done + error.position) from error
-
-
-def single_threads(count: int) -> ThreadPoolExecutor:
-    """Return threads that compute with one torch thread each; how many their starter has stays as it was."""
-    import torch
-
-    return ThreadPoolExecutor(count, "gtimm-prepare", initializer=torch.set_num_threads, initargs=(1,))
 
 
 def prepared_here(
@@ -97,8 +88,7 @@ def prepared_here(
     memory = np.empty((min(block, count), *ready[0].shape), ready[0].dtype)
     for start in range(0, count, block):
         end = min(start + block, count)
-        with torch_threads(1):
-            items = chain(ready[start:end], run(prepare, range(max(start, len(ready)), end)))
-            for position, item in enumerate(items, start):
-                place(memory[position - start], item, position)
+        items = chain(ready[start:end], run(prepare, range(max(start, len(ready)), end)))
+        for position, item in enumerate(items, start):
+            place(memory[position - start], item, position)
         yield start, memory[: end - start]

@@ -309,25 +309,6 @@ def test_an_interrupted_job_gives_the_same_bits_as_one_that_was_not(home: Path) 
     assert began == [10, 10, 10, *[10, 10, 5], *[10] * 4, 5]
 
 
-def test_items_are_prepared_with_one_thread_and_encoded_with_as_many_as_there_were(home: Path) -> None:
-    seen: dict[str, set[int]] = {"preparing": set(), "encoding": set()}
-
-    def act(batch: torch.Tensor) -> torch.Tensor:
-        seen["encoding"].add(torch.get_num_threads())
-        return batch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        for workers in (None, 0):
-            backbone = toy(act, lambda _: seen["preparing"].add(torch.get_num_threads()))
-            workspace(home / str(workers), workers=workers).column(numbered(100), "vector", backbone)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-    assert seen == {"preparing": {1}, "encoding": {3}}
-
-
 def test_options_are_checked_and_part_of_the_workspace(tmp_path: Path) -> None:
     for wrong in ({"batch_size": 0}, {"workers": -1}, {"precision": "int8"}, {"feature_dtype": "float64"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
