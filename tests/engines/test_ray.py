@@ -99,7 +99,7 @@ def test_what_no_node_has_is_an_error_and_more_workers_than_fit_are_none() -> No
 
 def test_two_workers_share_a_gpu(tmp_path: Path) -> None:
     """Each waits for the other, so that both are there at once."""
-    assert {batch for _, batch in RayEngine(gpus=0.5).run(partial(meeting, tmp_path), [0, 1], "cuda:0")} == {"cuda"}
+    assert {batch for _, batch in RayEngine(gpus=0.5, ahead=0).run(partial(meeting, tmp_path), [0, 1], "cuda:0")} == {"cuda"}
 
 
 def test_workers_that_are_kept_serve_the_next_run_of_the_same_and_end_with_the_block() -> None:
