@@ -133,9 +133,8 @@ def pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a word of another form, a name that stands twice, or a value that is not plain YAML.
     """
-    import yaml
-
     from gtimm.core.errors import ConfigError
+    from gtimm.core.plain import from_yaml
 
     found: dict[str, Any] = {}
     for word in words:
@@ -145,8 +144,8 @@ def pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
         if name in found:
             raise ConfigError(f"{flag} {name} stands twice.")
         try:
-            found[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            found[name] = from_yaml(text)
+        except ValueError as error:
             raise ConfigError(f"{flag} {name}: {text!r} is not plain YAML: {error}") from error
     return found
 

@@ -53,17 +53,16 @@ def read_values(text: str | None) -> Any:
         >>> read_values("1,5,20"), read_values("label, domain"), read_values("[1, [1, 5]]")
         ([1, 5, 20], ['label', 'domain'], [1, [1, 5]])
     """
-    import yaml
-
     from gtimm.core.errors import ConfigError
+    from gtimm.core.plain import from_yaml
 
     if text is None:
         return None
     try:
-        found = yaml.safe_load(text)
+        found = from_yaml(text)
         if isinstance(found, str):
-            return [yaml.safe_load(part) for part in text.split(",")]
-    except yaml.YAMLError as error:
+            return [from_yaml(part) for part in text.split(",")]
+    except ValueError as error:
         raise ConfigError(f"--values {text!r} is not plain YAML: {error}") from error
     return [found] if isinstance(found, int | float) else found
 

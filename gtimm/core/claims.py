@@ -18,6 +18,8 @@ except ImportError:  # not on Windows: every claim is granted there, so one proc
     fcntl = None  # type: ignore[assignment]
 
 WRITING = ".writing"
+BESIDE = ".gtimm-writing"
+"""Half-written folders beside those that they become."""
 
 
 class Claim:
@@ -93,16 +95,17 @@ class Staging:
 
     Args:
         folder: the files' folder, on the same file system as where they go.
+        name: of the folder in it that holds them; `BESIDE` where others keep files there too.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._root = folder / WRITING
+    def __init__(self, folder: Path, name: str = WRITING) -> None:
+        self._root = folder / name
         self._claim: Claim | None = None
         self._own = self._root
         self._count = 0
 
     def __enter__(self) -> Staging:
-        sweep(self._root.parent)
+        _sweep(self._root)
         while self._claim is None:
             name = uuid.uuid4().hex
             self._claim = claim(self._root / f"{name}.lock")
@@ -118,9 +121,29 @@ class Staging:
         shutil.rmtree(self._own, ignore_errors=True)
         if self._claim is not None:
             self._claim.release()
-        sweep(self._root.parent)
+        _sweep(self._root)
         with suppress(OSError):
             self._root.rmdir()
+
+    @contextmanager
+    def whole_folder(self, path: Path) -> Iterator[Path]:
+        """Yield a new folder; renamed to `path`, where there is none or an empty one, when the block ends well.
+
+        Raises:
+            StoreError: the folder cannot be written (read-only, disk full).
+        """
+        self._count += 1
+        temporary = self._own / str(self._count)
+        try:
+            temporary.mkdir()
+            yield temporary
+            temporary.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder."
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
     @contextmanager
     def whole_file(self, path: Path) -> Iterator[Path]:
@@ -146,7 +169,11 @@ class Staging:
 
 def sweep(folder: Path) -> int:
     """Remove the half-written files of writers that died; returns how many files that were."""
-    root, count = folder / WRITING, 0
+    return _sweep(folder / WRITING)
+
+
+def _sweep(root: Path) -> int:
+    count = 0
     if fcntl is None or not root.is_dir():
         return 0
     for path in list(root.iterdir()):

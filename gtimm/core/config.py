@@ -15,6 +15,7 @@ from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.missing.masks import plain_names
+from gtimm.core.plain import from_yaml
 from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits
 from gtimm.core.table_files import read_table
 
@@ -159,13 +160,11 @@ def read_yaml(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         ConfigError: no such file, not YAML, or not a mapping.
     """
-    import yaml
-
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = from_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not plain YAML: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path} must hold a mapping with 'data', 'missing', 'pipeline', ...; found {type(value).__name__}.")

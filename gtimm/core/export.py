@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gtimm.core.bank.labelled import leads_out
 from gtimm.core.errors import DataError, StoreError
-from gtimm.core.files import whole_file, write_json
+from gtimm.core.files import entries, whole_file, write_json
 from gtimm.core.media import load_audio, load_image
+from gtimm.core.plain import from_json
 from gtimm.core.targets import class_names
 
 if TYPE_CHECKING:
@@ -39,10 +41,10 @@ def export(filled: Filled, folder: str | os.PathLike[str]) -> None:
         StoreError: the folder cannot be written.
     """
     root = Path(folder).expanduser()
-    _clear(root)
     data, lines = filled.data, []
     images = [m for m in data.modalities if data.kind(m) == "image"]
     try:
+        _clear(root)
         folders = [_folder(m) for m in data.modalities]
         write_json(root / MARK, {"made_by": "gtimm.impute", "data": data.name, "rows": len(data), "folders": folders})
         for row, item in enumerate(filled.first()):
@@ -69,15 +71,22 @@ def _clear(root: Path) -> None:
     """Remove the files of an earlier export, and nothing else."""
     if root.exists() and not root.is_dir():
         raise DataError(f"{root} is a file; export needs a folder.")
-    if not root.is_dir() or not any(root.iterdir()):
+    if not root.is_dir() or not entries(root):
         return
     if not (root / MARK).is_file():
         raise DataError(f"{root} holds files that no export wrote. Give a new or an empty folder.")
-    for folder in json.loads((root / MARK).read_text(encoding="utf-8")).get("folders", []):
+    try:
+        folders = [str(one) for one in from_json((root / MARK).read_text(encoding="utf-8"))["folders"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{root / MARK} cannot be read: {error}. Give a new or an empty folder.") from error
+    for folder in folders:
+        if reason := leads_out(root, folder):
+            raise DataError(f"{root / MARK}: {folder!r} {reason}. Give a new or an empty folder.")
+    (root / LINES).unlink(missing_ok=True)  # first: where it is, all that it names is there
+    for folder in folders:
         for path in (root / folder).glob("*"):
             if path.is_file() and path.stem.isdecimal():
                 path.unlink()
-    (root / LINES).unlink(missing_ok=True)
 
 
 def _write(root: Path, modality: str, row: int, kind: str, payload: Payload) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -13,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gtimm.core.errors import StoreError
+
+LEFT = re.compile(r"\..+\.tmp.*", re.DOTALL)
+"""Names of `whole_file`'s temporary files."""
+LEFTOVER_SECONDS = 3600.0  # a temporary file of that age has no living writer
 
 
 @contextmanager
@@ -45,6 +51,23 @@ def write_json(path: Path | str, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, without what a writer is at or has left behind when it was killed."""
+    return [path for path in folder.iterdir() if not LEFT.fullmatch(path.name)]
+
+
+def sweep(folder: Path, age: float = LEFTOVER_SECONDS) -> int:
+    """Remove temporary files that writers left when they died; returns how many bytes that freed."""
+    freed = 0
+    for path in folder.glob(".*.tmp*"):
+        with suppress(OSError):
+            state = path.stat()
+            if time.time() - state.st_mtime >= age:
+                path.unlink()
+                freed += state.st_size
+    return freed
 
 
 def file_digest(path: os.PathLike[str] | str) -> str:

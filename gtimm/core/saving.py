@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from os import PathLike
@@ -13,11 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gtimm.core.errors import ConfigError, GtimmError, WeightsError
-from gtimm.core.files import write_json
+from gtimm.core.claims import BESIDE, Staging, claim
+from gtimm.core.errors import ConfigError, GtimmError, StoreError, WeightsError
+from gtimm.core.files import entries, file_digest, write_json
+from gtimm.core.plain import from_json
 from gtimm.core.record import held_rows
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gtimm.core.pipeline import Pipeline
 
 T = TypeVar("T")
@@ -28,64 +31,91 @@ KEYS = {"config", "seed", "classes", "kinds", "sizes", "columns", "history", "te
 
 
 def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
-    """Write a trained pipeline; a folder that is there already is replaced only if it holds a saved pipeline or nothing."""
+    """Write a trained pipeline; a folder that is there already is replaced only if it holds a saved pipeline or nothing.
+
+    Killed at any moment, `load_pipeline` finds the new one or the one before.
+
+    Raises:
+        GtimmError: it is not trained.
+        ConfigError: the folder holds something else.
+        StoreError: the folder cannot be written (read-only, disk full); what was there is as it was.
+    """
+    if pipeline._head is None:
+        raise GtimmError("This pipeline is not trained; there is nothing to save. Call fit first.")
+    target = Path(os.path.abspath(folder))
+    if target.exists() and (not target.is_dir() or {p.name for p in entries(target)} - set(FILES)):
+        raise ConfigError(f"{target} exists and is not a saved pipeline; choose another folder.")
+    mine = claim(target.with_name(f".{target.name}.lock"), wait=True)
+    try:
+        with Staging(target.parent, BESIDE) as staging:
+            _finish(target)
+            with staging.whole_folder(target) as temporary:
+                _write(pipeline, temporary)
+                if target.exists():
+                    target.rename(_replaced(target))
+            shutil.rmtree(_replaced(target), ignore_errors=True)
+    finally:
+        if not target.exists() and _replaced(target).exists():
+            _replaced(target).rename(target)
+        if mine is not None:
+            mine.release()
+
+
+def _replaced(target: Path) -> Path:
+    """Return where a model is while another one takes its place."""
+    return target.with_name(f".{target.name}.replaced")
+
+
+def _finish(target: Path) -> None:
+    """Bring what a killed `save_pipeline` left in order: one model, in its place."""
+    if target.exists():
+        shutil.rmtree(_replaced(target), ignore_errors=True)
+    elif _replaced(target).exists():
+        _replaced(target).rename(target)
+
+
+def _write(pipeline: Pipeline, folder: Path) -> None:
+    import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     head = pipeline._head
-    if head is None:
-        raise GtimmError("This pipeline is not trained; there is nothing to save. Call fit first.")
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or {p.name for p in target.iterdir()} - set(FILES)):
-        raise ConfigError(f"{target} exists and is not a saved pipeline; choose another folder.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    assert head is not None
+    tensors = {f"head.{name}": value.detach().contiguous() for name, value in head.state_dict().items()}
+    for modality, state in pipeline._states.items():
+        for name, array in state.items():
+            tensors[f"state.{modality}.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
     try:
-        import torch
-
-        tensors = {f"head.{name}": value.detach().contiguous() for name, value in head.state_dict().items()}
-        for modality, state in pipeline._states.items():
-            for name, array in state.items():
-                tensors[f"state.{modality}.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
-        save_file(tensors, str(temporary / FILES[1]))
-        (temporary / FILES[1]).chmod(0o644)
-        held = _held(pipeline)
-        sizes = {m: pipeline.backbones.require(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
-        write_json(
-            temporary / FILES[0],
-            {
-                "format": FORMAT,
-                "config": pipeline.config(),
-                "seed": pipeline.seed,
-                "classes": list(pipeline.classes),
-                "multilabel": pipeline.multilabel,
-                "temperature": pipeline.temperature,
-                "prior": pipeline.prior.tolist(),
-                "kinds": pipeline.kinds,
-                "sizes": sizes,
-                "fingerprints": {m: pipeline.backbones.require(m).fingerprint() for m in pipeline.kinds},
-                "columns": pipeline.columns,
-                "history": pipeline.history,
-                "chosen": pipeline.chosen,
-                "record": pipeline.record.to_plain(),
-                **({"training_data": held} if held else {}),
-            },
-        )
-        if pipeline.record.train is not None:
-            (temporary / FILES[2]).write_text(pipeline.model_card(), encoding="utf-8")
-        temporary.chmod(0o755)
-        old = target.with_name(f".{target.name}-old-{temporary.name[-8:]}") if target.exists() else None
-        if old is not None:
-            target.rename(old)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if old is not None:
-                old.rename(target)
-            raise
-        if old is not None:
-            shutil.rmtree(old)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        save_file(tensors, str(folder / FILES[1]))
+    except SafetensorError as error:  # which hides the OSError
+        raise StoreError(f"Cannot write {folder / FILES[1]}: {error}. Free some space or choose another folder.") from error
+    (folder / FILES[1]).chmod(0o644)
+    held = _held(pipeline)
+    sizes = {m: pipeline.backbones.require(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
+    write_json(
+        folder / FILES[0],
+        {
+            "format": FORMAT,
+            "weights": file_digest(folder / FILES[1]),
+            "config": pipeline.config(),
+            "seed": pipeline.seed,
+            "classes": list(pipeline.classes),
+            "multilabel": pipeline.multilabel,
+            "temperature": pipeline.temperature,
+            "prior": pipeline.prior.tolist(),
+            "kinds": pipeline.kinds,
+            "sizes": sizes,
+            "fingerprints": {m: pipeline.backbones.require(m).fingerprint() for m in pipeline.kinds},
+            "columns": pipeline.columns,
+            "history": pipeline.history,
+            "chosen": pipeline.chosen,
+            "record": pipeline.record.to_plain(),
+            **({"training_data": held} if held else {}),
+        },
+    )
+    if pipeline.record.train is not None:
+        (folder / FILES[2]).write_text(pipeline.model_card(), encoding="utf-8")
+    folder.chmod(0o755)
 
 
 def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
@@ -97,7 +127,7 @@ def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
             f"The saved model holds embeddings of {max(one['rows'] for one in held.values())} training rows (for {what}), from which "
             "training data may be guessed. Share it as you would share the data; an eval_imputer such as 'regression' keeps none.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return held
 
@@ -121,12 +151,10 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     """
     from safetensors.torch import load_file
 
-    from gtimm.core.pipeline import Pipeline
-    from gtimm.core.record import Record
-    from gtimm.core.seeding import torch_seeded
-
-    source = Path(folder)
-    meta = _read(source, lambda: json.loads((source / FILES[0]).read_text(encoding="utf-8")))
+    source = Path(os.path.abspath(folder))
+    if not source.exists() and _replaced(source).is_dir():  # saving was killed while the new one took its place
+        source = _replaced(source)
+    meta = _read(source, lambda: from_json((source / FILES[0]).read_text(encoding="utf-8")))
     version = meta.get("format") if isinstance(meta, dict) else None
     if version != FORMAT:
         newer = isinstance(version, int) and version > FORMAT
@@ -135,6 +163,25 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     tensors = _read(source, lambda: load_file(str(source / FILES[1])))
     if lacking := KEYS - meta.keys():
         raise WeightsError(f"{source / FILES[0]} lacks {', '.join(sorted(lacking))}; it is damaged. Save the pipeline again.")
+    if meta.get("weights", found := file_digest(source / FILES[1])) != found:  # models of before have no digest
+        raise WeightsError(
+            f"{source / FILES[1]} is damaged, or not the one that {FILES[0]} was saved with. Save the pipeline again."
+        )
+    try:
+        return _restored(source, meta, tensors, options)
+    except GtimmError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise WeightsError(
+            f"{source / FILES[0]} is damaged ({type(error).__name__}: {error}). Save the pipeline again."
+        ) from error
+
+
+def _restored(source: Path, meta: dict[str, Any], tensors: dict[str, Tensor], options: dict[str, Any]) -> Pipeline:
+    from gtimm.core.pipeline import Pipeline
+    from gtimm.core.record import Record
+    from gtimm.core.seeding import torch_seeded
+
     pipeline = Pipeline.from_config(meta["config"], seed=meta["seed"], **options)
     pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
     pipeline.multilabel = bool(meta.get("multilabel", False))
@@ -155,8 +202,13 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
                 f"{source} was trained on embeddings of {m!r} by another backbone: its weights, sizes or preprocessing have changed since. "
                 "Put the old weights back, or train again."
             )
+    sizes = {m: pipeline.backbones.require(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
+    if meta["sizes"] != sizes:  # before a head of any size is built
+        raise WeightsError(
+            f"{source / FILES[0]} does not fit its backbone: it has embeddings of sizes {meta['sizes']}, the backbone gives {sizes}."
+        )
     with torch_seeded(0, "load"):
-        head = pipeline.fusion.build(meta["sizes"], len(pipeline.classes), pipeline.filler().encoders(pipeline.kinds))
+        head = pipeline.fusion.build(sizes, len(pipeline.classes), pipeline.filler().encoders(pipeline.kinds))
     try:
         head.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
     except RuntimeError as error:

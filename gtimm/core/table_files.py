@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.files import whole_file
+from gtimm.core.plain import from_json
 from gtimm.core.targets import is_missing
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _json_lines(path: Path) -> DataFrame:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line, object_pairs_hook=_pairs)
+                row = from_json(line, _pairs)
             except ValueError as error:
                 if isinstance(error, UnicodeDecodeError):
                     raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from gtimm.core.errors import DataError, did_you_mean
 from gtimm.core.films.clips import Clip, Corpus, hold_out
 from gtimm.core.films.loader import FilmLoader, heard
 from gtimm.core.media import FilmPart
+from gtimm.core.plain import from_json
 from gtimm.core.plugin import Info
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ActivityNet(FilmLoader):
         if not path.is_file():
             raise DataError(f"{path} does not exist. {self.layout}")
         try:
-            content = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: _once(pairs, path))
+            content = from_json(path.read_bytes(), lambda pairs: _once(pairs, path))
         except (OSError, ValueError) as error:
             if isinstance(error, DataError):
                 raise

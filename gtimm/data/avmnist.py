@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import struct
 import zlib
@@ -18,6 +17,7 @@ from pydantic import Field, model_validator
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import DataError
+from gtimm.core.plain import from_json
 from gtimm.core.plugin import Info
 from gtimm.core.seeding import stream
 
@@ -276,7 +276,7 @@ def _read_npm(folder: Path) -> Digits:
     for digit in range(10):
         path = folder / f"{digit}.json"
         try:
-            values = np.asarray(json.loads(path.read_text(encoding="utf-8"))["data"], np.float64)
+            values = np.asarray(from_json(path.read_text(encoding="utf-8"))["data"], np.float64)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}. {MEND}") from error
         except (ValueError, TypeError, KeyError) as error:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import DataError
+from gtimm.core.plain import from_json
 from gtimm.core.plugin import Info
 from gtimm.core.table_files import read_utf8
 
@@ -157,9 +158,13 @@ def read_split(file: Path) -> dict[str, list[str]]:
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(read_utf8(file, "Unpack the data set again."))
+        return from_json(read_utf8(file, "Unpack the data set again."))
     except json.JSONDecodeError as error:
         raise DataError(f"{file}, line {error.lineno} is no JSON: {error.msg}. Unpack the data set again.") from error
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{file} is no JSON: {error}. Unpack the data set again.") from error
 
 
 def _texts(file: Path, content: dict[str, Any], field: str) -> list[str] | None:

@@ -15,6 +15,7 @@ import numpy as np
 from gtimm.core.calibration import ece
 from gtimm.core.files import whole_file
 from gtimm.core.metrics import THRESHOLD, by_row, scores
+from gtimm.core.plain import from_json
 from gtimm.experiments.methods import Setting
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def read_cell(path: Path, setting: Setting) -> Cell | None:
     """Return the cell of a setting from its file, `None` where there is none that is whole."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
+            about = from_json(str(file["about"]))
             arrays = {name: file[name] for name in ARRAYS}
         return Cell(
             setting=setting,

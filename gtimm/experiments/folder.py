@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from gtimm.core.errors import ConfigError, StoreError
-from gtimm.core.files import whole_file, write_json
+from gtimm.core.files import entries, sweep, whole_file, write_json
+from gtimm.core.plain import from_yaml
 from gtimm.experiments.schema import SCHEMA_VERSION, Results
 
 PACKAGES = ("gtimm", "torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scikit-learn")
 
 CELLS = "cells"
+WRITTEN = ("figures", "tables", "gallery")
+"""Folders of the report."""
 
 
 class RunFolder:
@@ -25,21 +28,21 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        if self.path.exists() and (
-            not self.path.is_dir() or (any(self.path.iterdir()) and not (self.path / "config.yaml").is_file())
-        ):
+        if self.path.exists() and (not self.path.is_dir() or (entries(self.path) and not (self.path / "config.yaml").is_file())):
             raise ConfigError(f"{self.path} exists and is not a run folder; choose another with -o.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"Cannot make {self.path}: {error.strerror}. Choose another folder with -o.") from error
+        for folder in (self.path, self.cells, *(self.path / name for name in WRITTEN)):
+            sweep(folder)
 
     def config(self, config: dict[str, Any]) -> None:
         """Write `config.yaml`, which runs again as it is."""
         import yaml
 
         path = self.path / "config.yaml"
-        if path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8")) != config:
+        if path.is_file() and _read(path) != config:
             raise ConfigError(f"{self.path} holds a run of another configuration; choose another folder with -o.")
         with whole_file(self.path / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -47,8 +50,11 @@ class RunFolder:
     def log(self, event: str, **fields: Any) -> None:
         """Append a line to `log.jsonl`."""
         line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields}, ensure_ascii=False)
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StoreError(f"Cannot write to {self.path}: {error.strerror}. Free some space, then run it again.") from error
 
     @property
     def cells(self) -> Path:
@@ -60,6 +66,13 @@ class RunFolder:
         written = checked_results(results)
         write_json(self.path / "results.json", written)
         return written
+
+
+def _read(path: Path) -> Any:
+    try:
+        return from_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}. Choose another folder with -o, or remove this file.") from error
 
 
 def checked_results(results: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gtimm.core.errors import ConfigError, WeightsError, did_you_mean
+from gtimm.core.plain import from_json
 
 
 def load_text_to_image(
@@ -168,7 +168,7 @@ def check_folder(folder: Path) -> None:
     if not index.is_file():
         raise WeightsError(f"{folder} has no model_index.json, so it is not a diffusers pipeline. Give the folder that holds it.")
     try:
-        parts = json.loads(index.read_text(encoding="utf-8"))
+        parts = from_json(index.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WeightsError(f"{index} is not JSON: {error}.") from error
     if not isinstance(parts, dict):

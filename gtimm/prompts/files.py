@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.plain import from_json, from_yaml
 from gtimm.core.prompts import words
 
 
@@ -27,14 +27,12 @@ def read_classes(path: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _read(absolute: str, path: str, size: int, time: int) -> dict[str, Any]:
-    import yaml
-
     try:
         text = Path(absolute).read_text(encoding="utf-8")
-        value = json.loads(text) if Path(path).suffix.lower() == ".json" else yaml.safe_load(text)
+        value = (from_json if Path(path).suffix.lower() == ".json" else from_yaml)(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not JSON or plain YAML: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path} must hold a mapping with class names as keys; found {type(value).__name__}.")

@@ -6,7 +6,6 @@ their test rows, become data sets of their own; what cannot be told is said in a
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from gtimm.core.errors import ConfigError, DataError
-from gtimm.core.files import write_json
+from gtimm.core.files import entries, write_json
+from gtimm.core.plain import from_json
 from gtimm.experiments.schema import SCHEMA_VERSION, Exhibit, Results, Trained
 from gtimm.report.results import read_results
 
@@ -79,10 +79,10 @@ def check_target(out: Path, runs: Sequence[Path]) -> None:
     """Raise `ConfigError` where writing would mix with something that is not a joined run."""
     if any(out.resolve() == run.resolve() for run in runs):
         raise ConfigError(f"{out} is one of the runs; choose a new folder with -o.")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and not entries(out)):
         return
     try:
-        kind = json.loads((out / "results.json").read_text(encoding="utf-8")).get("kind")
+        kind = from_json((out / "results.json").read_text(encoding="utf-8")).get("kind")
     except (OSError, ValueError, AttributeError):
         kind = None
     if kind != "joined":

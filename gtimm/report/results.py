@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gtimm.core.errors import DataError
+from gtimm.core.plain import from_json
 from gtimm.experiments.schema import SCHEMA_VERSION, Results, Trained
 
 # What neither XML nor UTF-8 can hold: C0 controls but tab and line ends, DEL to C1, lone surrogates, the two non-characters.
@@ -54,7 +54,7 @@ def read_results(path: Path) -> Results:
         DataError: absent, not JSON, or not of this schema.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror}. A run folder holds results.json, written by gtimm run."

@@ -256,7 +256,7 @@ def test_folders_of_another_form_of_others_or_in_use_are_refused(films: Path, tm
     with pytest.raises(DataError, match=r"sound \[0.2, 1.0\] .seconds., and line 0 asks for others"):
         Folder(root=str(films), prepared=str(out), start=0.5).load()
     (out / "audio/x/a.wav").unlink()
-    with pytest.raises(DataError, match=r"a file of 'x/a' is gone\. Run the same"):
+    with pytest.raises(DataError, match=r"a file of 'x/a' is gone or cut short\. Run the same"):
         Folder(root=str(films), prepared=str(out)).load()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, cast
 
 from gtimm.core.errors import ConfigError, WeightsError, did_you_mean
 from gtimm.core.licences import UNKNOWN
+from gtimm.core.plain import from_json
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
 CONFIG = "open_clip_config.json"
@@ -106,7 +106,7 @@ def load_json(path: Path) -> dict[str, Any]:
 @lru_cache(maxsize=16)
 def _parse(path: Path, _size: int, _time: int) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"CLIP configuration {path} is not JSON: {error}.") from error
     model = found.get("model_cfg") if isinstance(found, dict) else None

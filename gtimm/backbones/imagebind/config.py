@@ -4,7 +4,6 @@ Only `embed_dim`, `num_blocks` and `num_heads` of each branch and `out_embed_dim
 to the published model, `imagebind_huge`. A branch that the file does not mention does not exist.
 """
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gtimm.core.errors import ConfigError, IncompatibleError
+from gtimm.core.plain import from_json
 
 Kind = Literal["image", "audio", "text"]
 Branch = Literal["vision", "audio", "text"]
@@ -138,7 +138,7 @@ def load_config(path: Path | None) -> ImageBindConfig:
 def _read(path: Path, _size: int, _mtime: int) -> ImageBindConfig:
     """Read once: every prepared payload asks for the sizes."""
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        raw: Any = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the ImageBind config {path}: {error}") from error
     if not isinstance(raw, dict):

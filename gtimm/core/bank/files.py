@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import StoreError
+from gtimm.core.plain import from_json
 
 if TYPE_CHECKING:
     from gtimm.core.media import Payload
@@ -166,7 +167,7 @@ class Log:
             text = self.path.read_text("utf-8", "replace")
         for line in text.split("\n"):
             try:
-                record = json.loads(line)
+                record = from_json(line)
             except ValueError:
                 continue
             if isinstance(record, dict) and isinstance(record.get("file_name"), str):

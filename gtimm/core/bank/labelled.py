@@ -12,6 +12,7 @@ from typing import Any
 from gtimm.core.bank.files import LOG
 from gtimm.core.errors import DataError
 from gtimm.core.media import describe
+from gtimm.core.plain import from_json
 from gtimm.core.tables import EXTENSIONS
 
 SUFFIXES = {suffix: kind for kind in ("image", "audio") for suffix in EXTENSIONS[kind]}
@@ -124,7 +125,7 @@ def _listed(folder: Path, need_labels: bool) -> Iterator[LabelledFile]:
 
 def _record(line: str, where: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = from_json(line)
         json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except ValueError:
         record = None

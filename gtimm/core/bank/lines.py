@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from gtimm.core.bank.files import ABOUT, FAILURES, LOG, REJECTED, REJECTIONS, Lo
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import StoreError
 from gtimm.core.files import write_json
+from gtimm.core.plain import from_json
 
 if TYPE_CHECKING:
     from gtimm.core.bank import Plan
@@ -99,7 +99,7 @@ def line(plan: Plan, index: int, generator: Generator, size: int, scores: dict[s
     """
     request, settings = plan.requests[index], generator.model_dump(mode="json")
     try:
-        facts = json.loads(plan.fingerprint)
+        facts = from_json(plan.fingerprint)
     except ValueError:
         facts = {}
     return {
@@ -160,7 +160,7 @@ def note(plan: Plan, generator: Generator, device: str, seconds: float) -> None:
     """Write what the bank is, and how many seconds an item took on a device."""
     path = plan.folder / ABOUT
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = from_json(path.read_text(encoding="utf-8"))
         speeds = dict(about["seconds_per_item"])
     except (OSError, ValueError, KeyError, TypeError):
         speeds = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gtimm.core.bank.files import ABOUT, REJECTED, REJECTIONS, SUFFIX, Log, is_sound, is_whole
 from gtimm.core.errors import StoreError
+from gtimm.core.plain import from_json
 from gtimm.core.seeding import stable_seed
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Bank:
 def seconds_per_item(folder: Path, device: str, *, anywhere: bool = True) -> float | None:
     """Return the seconds an item of a bank took on a device, or with `anywhere` on another, `None` where that is not known."""
     try:
-        found = dict(json.loads((folder / ABOUT).read_text(encoding="utf-8"))["seconds_per_item"])
+        found = dict(from_json((folder / ABOUT).read_text(encoding="utf-8"))["seconds_per_item"])
         known = found.get(device, next(iter(found.values()), None) if anywhere else None)
         return None if known is None else float(known)
     except (OSError, ValueError, KeyError, TypeError):

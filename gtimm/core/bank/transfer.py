@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from typing import Any
 from gtimm.core.bank.files import ABOUT, LOG, REJECTED, Log, Record, is_whole
 from gtimm.core.bank.labelled import LabelledFile, LabelledFolder, read_labelled
 from gtimm.core.bank.upkeep import DIGEST, IMPORT_LOCK, IMPORTED, bank_folder, facts
-from gtimm.core.claims import Staging, claim
+from gtimm.core.claims import BESIDE, Staging, claim
 from gtimm.core.errors import ConfigError, DataError, MediaError, StoreError
 from gtimm.core.files import file_digest, write_json
 from gtimm.core.media import load_audio, load_image
@@ -166,21 +165,8 @@ def export_bank(bank: Path, folder: Path) -> tuple[int, dict[str, str]]:
     found = read_labelled(bank)
     folders = folder_names(found.labels)
     target = folder.resolve()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}-", dir=target.parent))
-        temporary.chmod(0o755)
-    except OSError as error:
-        raise StoreError(f"Cannot write to {target.parent}: {error.strerror}. Choose another folder.") from error
-    try:
+    with Staging(target.parent, BESIDE) as staging, staging.whole_folder(target) as temporary:
         _write_tree(found, folders, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {folder}: {error.strerror or error}. Free some space or choose another folder."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return len(found.files), {label: name for label, name in folders.items() if label != name}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import ConfigError, MediaError, StoreError, did_you_mean
 from gtimm.core.files import file_digest
 from gtimm.core.media import load_audio, load_image
+from gtimm.core.plain import from_json
 from gtimm.core.progress import progress_bar
 
 IMPORTED = "imported"
@@ -125,7 +125,7 @@ def find_bank(home: Path, name: str) -> Path:
 def facts(folder: Path) -> BankFacts:
     """Return what one bank is; nothing is decoded."""
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = from_json((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         about = {}
     items = list(item_files(folder))
@@ -238,7 +238,7 @@ def _lines(folder: Path, log: Log) -> Iterator[Damage]:
     seen: set[str] = set()
     for number, line in _raw(log):
         try:
-            name = json.loads(line)["file_name"]
+            name = from_json(line)["file_name"]
         except (ValueError, KeyError, TypeError):
             name = None
         if not isinstance(name, str):

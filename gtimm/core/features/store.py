@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from gtimm.core.errors import StoreError
 from gtimm.core.features.shards import SUFFIX, DamagedShardError, Shard, merge, split_keys, write_rows
-from gtimm.core.files import write_json
+from gtimm.core.files import sweep, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +27,6 @@ ABOUT = "about.json"
 LOCK = ".lock"
 FAN = 16  # shards of like size that are merged into one
 FINAL = 1 << 28  # bytes; a shard of that size is merged no more
-LEFTOVER_SECONDS = 3600.0  # a temporary file of that age has no living writer
 WHAT = "Features of payloads, made by a frozen encoder. Safe to delete: what is missing is embedded again."
 
 
@@ -206,18 +204,6 @@ def shard_files(folder: Path) -> list[Path]:
             return sorted(Path(e.path) for e in entries if e.name.endswith(SUFFIX) and not e.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def sweep(folder: Path, age: float = LEFTOVER_SECONDS) -> int:
-    """Remove temporary files that writers left when they died; returns how many bytes that freed."""
-    freed = 0
-    for path in folder.glob(".*.tmp*"):
-        with suppress(OSError):
-            state = path.stat()
-            if time.time() - state.st_mtime >= age:
-                path.unlink()
-                freed += state.st_size
-    return freed
 
 
 @contextmanager

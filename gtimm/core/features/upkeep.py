@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,7 +11,9 @@ from typing import Any
 
 from gtimm.core.errors import StoreError
 from gtimm.core.features.shards import DamagedShardError, Shard, drop_rows
-from gtimm.core.features.store import ABOUT, shard_files, sweep
+from gtimm.core.features.store import ABOUT, shard_files
+from gtimm.core.files import sweep
+from gtimm.core.plain import from_json
 
 DAY = 86_400.0
 
@@ -124,7 +125,7 @@ def sweep_all(home: Path) -> int:
 
 def _facts(folder: Path) -> StoreFacts:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = from_json((folder / ABOUT).read_text(encoding="utf-8"))
         used = (folder / ABOUT).stat().st_mtime
     except (OSError, ValueError):
         about, used = {}, folder.stat().st_mtime

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from gtimm.core.claims import Claim, claim
 from gtimm.core.errors import DataError, StoreError
 from gtimm.core.features.workers import cores
-from gtimm.core.files import whole_file, write_json
+from gtimm.core.files import entries, whole_file, write_json
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.loader import FilmLoader
-from gtimm.core.films.prepared import ABOUT, ABSENT, FAILURES, INDEX, Form, Record, read_index, to_lines
+from gtimm.core.films.prepared import ABOUT, ABSENT, FAILURES, INDEX, Form, Record, read_about, read_index, to_lines
 from gtimm.core.films.taking import film_state, take_all, take_elsewhere
 from gtimm.core.progress import progress_bar
 
@@ -165,8 +164,11 @@ class _Folder:
             return
         self._records[record.clip] = record
         if self._lines is not None:
-            self._lines.write(to_lines([asdict(record)]))
-            self._lines.flush()
+            try:
+                self._lines.write(to_lines([asdict(record)]))
+                self._lines.flush()
+            except OSError as error:
+                raise StoreError(f"Cannot write {self._folder / INDEX}: {error.strerror}. Free some space.") from error
 
     def silent(self, clip: Clip) -> bool:
         """Return whether a clip's film turned out to have no sound track."""
@@ -191,7 +193,8 @@ class _Folder:
     def close(self) -> None:
         """Let others prepare here."""
         if self._lines is not None:
-            self._lines.close()
+            with suppress(OSError):  # of a full disk, which `add` has said
+                self._lines.close()
         self._held.release()
 
     def _sweep(self) -> None:
@@ -212,11 +215,15 @@ def _agree(folder: Path, form: Form) -> None:
     """Write the folder's form, or see that it has this one."""
     path = folder / ABOUT
     if not path.is_file():
-        if any(entry.name != ".lock" for entry in folder.iterdir()):
+        if any(entry.name != ".lock" for entry in entries(folder)):
             raise DataError(f"{folder} holds files and no {ABOUT}. Give a new or an empty folder.")
         write_json(path, form.plain())
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_about(path)
+    if found.get("version") != form.plain()["version"]:
+        raise DataError(
+            f"{folder} was prepared by another version of gtimm (form {found.get('version')}). Prepare into a new folder."
+        )
     if found != form.plain():
         raise DataError(
             f"{folder} was prepared with {found.get('frames')} frames and {found.get('sound')} sound, now asked for is {form.frames} and "

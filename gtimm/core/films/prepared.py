@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from gtimm.core.bank.files import is_whole
 from gtimm.core.errors import DataError
 from gtimm.core.films.clips import Clip
 from gtimm.core.media import FilmPart
+from gtimm.core.plain import from_json
 
 ABOUT, INDEX, FAILURES, ABSENT = "about.json", "index.jsonl", "failures.jsonl", "absent.jsonl"
 RATE = 16_000  # Hz
@@ -67,8 +69,8 @@ class Record:
         return (self.image, self.audio) == (bounds(clip.image), bounds(clip.audio))
 
     def complete(self, folder: Path) -> bool:
-        """Return whether the files are there."""
-        return all((folder / name).is_file() for name in (self.frame, self.sound) if name is not None)
+        """Return whether the files are there and not cut short."""
+        return all(is_whole(folder / name) for name in (self.frame, self.sound) if name is not None)
 
 
 def bounds(part: FilmPart | None) -> Bounds | None:
@@ -90,7 +92,7 @@ class Prepared:
             raise DataError(
                 f"{self.folder} holds no {ABOUT}: nothing was prepared there. Run `gtimm prepare ... --out {folder}`."
             )
-        self.about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        self.about = read_about(path)
         self._records = read_index(self.folder)
 
     def find(self, clip: Clip) -> Record | None:
@@ -108,7 +110,7 @@ class Prepared:
                 "for others. Prepare with the same options, into a folder of its own."
             )
         if not record.complete(self.folder):
-            raise DataError(f"{self.folder}: a file of {clip.name!r} is gone. Run the same `gtimm prepare` again.")
+            raise DataError(f"{self.folder}: a file of {clip.name!r} is gone or cut short. Run the same `gtimm prepare` again.")
         return record
 
     def describe(self) -> str:
@@ -117,19 +119,46 @@ class Prepared:
         return f"prepared frames ({frames}) and sound ({self.about['sound'].upper()}, {self.about['rate']} Hz, first channel)"
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """Return what an `about.json` says; raises `DataError` where it is no form of a prepared folder."""
+    try:
+        found = from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}. Prepare into a new folder.") from error
+    texts, numbers = ("frames", "sound"), ("jpeg_quality", "rate")
+    if not isinstance(found, dict) or not (
+        all(isinstance(found.get(name), str) for name in texts) and all(isinstance(found.get(name), int) for name in numbers)
+    ):
+        raise DataError(f"{path} does not say {', '.join((*texts, *numbers))}. Prepare into a new folder.")
+    return found
+
+
 def read_index(folder: Path) -> dict[str, Record]:
     """Return the records of a folder by clip, the last of each; a line that a killed process left half-written is no record."""
     path = folder / INDEX
     records: dict[str, Record] = {}
     if not path.is_file():
         return records
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    for line in text.split("\n"):
         try:
-            record = Record(**json.loads(line))
+            record = Record(**from_json(line))
         except (ValueError, TypeError):
             continue
-        records[record.clip] = record
+        if _is_sound(record):
+            records[record.clip] = record
     return records
+
+
+def _is_sound(record: Record) -> bool:
+    """Return whether a line that anyone may have written has a record's types, and names files of its own folder."""
+    names = [name for name in (record.frame, record.sound) if name is not None]
+    if not all(isinstance(name, str) for name in (record.clip, *names)) or not isinstance(record.failed, dict):
+        return False
+    return not any("\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in names)
 
 
 def to_lines(values: Sequence[dict[str, Any]]) -> str:
