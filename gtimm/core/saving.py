@@ -169,8 +169,10 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
         )
     try:
         return _restored(source, meta, tensors, options)
-    except GtimmError:
-        raise
+    except GtimmError as error:
+        if str(source) in str(error):
+            raise
+        raise type(error)(f"{source}: {error}") from error
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise WeightsError(
             f"{source / FILES[0]} is damaged ({type(error).__name__}: {error}). Save the pipeline again."

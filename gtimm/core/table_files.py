@@ -175,6 +175,7 @@ def _json_lines(path: Path) -> DataFrame:
                 continue
             try:
                 row = from_json(line, _pairs)
+                json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
             except ValueError as error:
                 if isinstance(error, UnicodeDecodeError):
                     raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,8 @@ def _sets(values: list[Any], classes: Sequence[str] | None) -> tuple[Labels, tup
 def _codes(values: list[Any], classes: Sequence[str] | None, rows: Sequence[int]) -> tuple[Labels, tuple[str, ...]]:
     """Return the class index of each value; `rows` are the row numbers for messages."""
     for row, value in zip(rows, values, strict=True):
+        if not isinstance(value, Hashable):
+            raise DataError(f"Row {row}: a label is text or a whole number; found {value!r}. Write the name of its class.")
         if isinstance(value, (float, np.floating)):
             raise DataError(
                 f"Row {row}: label {float(value)!r} is a fraction, so labels were read as floats, as whole numbers are beside empty cells. "

@@ -147,6 +147,8 @@ def _segments(video: str, entry: Mapping[str, Any], film: str, where: str) -> It
     if not _ID.fullmatch(video):
         raise DataError(f"{where} is not the id of a video. Mend the entry.")
     duration = entry.get("duration", math.inf)
+    if isinstance(duration, bool) or not isinstance(duration, (int, float)):
+        raise DataError(f"{where}: the duration is {duration!r}, not a number of seconds. Mend the entry.")
     for number, note in enumerate(_field(entry, "annotations", list, where)):
         place = f"{where}, annotation {number}"
         label, segment = _field(note, "label", str, place), _field(note, "segment", list, place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -122,7 +122,7 @@ class MomentsInTime(FilmLoader):
 def _read(path: Path, layout: str) -> list[tuple[int, str, str]]:
     """Return line number, class and file of each line; columns behind them, label and votes, are checked only where they are words."""
     found = []
-    for number, cells in enumerate(csv.reader(read_lines(path, layout)), 1):
+    for number, cells in enumerate(_cells(path, layout), 1):
         if not cells:
             continue
         label, _, film = cells[0].strip().partition("/")
@@ -138,6 +138,14 @@ def _read(path: Path, layout: str) -> list[tuple[int, str, str]]:
     if not found:
         raise DataError(f"{path} has no lines. Unpack it again.")
     return found
+
+
+def _cells(path: Path, layout: str) -> Iterator[list[str]]:
+    lines = csv.reader(read_lines(path, layout))
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise DataError(f"{path}, line {lines.line_num} cannot be read: {error}. Unpack it again.") from error
 
 
 def _clips(root: Path, part: str, path: Path, lines: Sequence[tuple[int, str, str]], chosen: set[str]) -> list[Clip]:

@@ -19,6 +19,7 @@ from PIL import Image
 from gtimm.backbones.imagebind.tiny import ImageBindTiny
 from gtimm.core.claims import claim
 from gtimm.core.errors import DataError, StoreError
+from gtimm.core.films import prepare as preparing
 from gtimm.core.films import taking
 from gtimm.core.films.clips import Clip, Corpus
 from gtimm.core.films.loader import FilmLoader
@@ -248,7 +249,10 @@ def test_absent_films_end_it_or_are_listed(root: Path, tmp_path: Path) -> None:
     assert data.facts["clips without a film"] == "1 of 6: d.mp4"
 
 
-def test_folders_of_another_form_of_others_or_in_use_are_refused(films: Path, tmp_path: Path) -> None:
+def test_folders_of_another_form_of_others_or_in_use_are_refused(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "ORPHANS_SECONDS", 0.2)
     out, loader = tmp_path / "out", Folder(root=str(films))
     prepare(loader, out, workers=1)
     with pytest.raises(DataError, match="was prepared with png frames and wav sound, now asked for is jpeg and wav"):

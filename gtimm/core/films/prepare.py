@@ -23,6 +23,8 @@ from gtimm.core.progress import progress_bar
 if TYPE_CHECKING:
     from gtimm.core.engine import Engine
 
+ORPHANS_SECONDS = 3.0
+
 
 @dataclass
 class Report:
@@ -99,9 +101,7 @@ def prepare_clips(
     """
     folder, form = Path(out).expanduser(), form or Form()
     report, began = Report(len(clips), absent=list(lost)), time.monotonic()
-    held = claim(folder / ".lock")
-    if held is None:
-        raise StoreError(f"Another process prepares films in {folder}. Wait for it, or choose another folder.")
+    held = _claimed(folder)
     with closing(_Folder(folder, form, held)) as place:
         gone = {clip.name for clip in lost}
         todo = [clip for clip in clips if clip.name not in gone and not place.has(clip, skip_unreadable)]
@@ -123,6 +123,16 @@ def _taken(todo: Sequence[Clip], folder: Path, form: Form, workers: int | None, 
     if engine is None or engine.here:
         return take_all(todo, folder, form, workers or cores())
     return take_elsewhere(todo, folder.absolute(), form, engine)
+
+
+def _claimed(folder: Path) -> Claim:
+    """Claim the folder; the workers of a killed process hold it for a moment longer, until they see that it is gone."""
+    limit = time.monotonic() + ORPHANS_SECONDS
+    while (held := claim(folder / ".lock")) is None:
+        if time.monotonic() > limit:
+            raise StoreError(f"Another process prepares films in {folder}. Wait for it, or choose another folder.")
+        time.sleep(0.1)
+    return held
 
 
 class _Folder:
