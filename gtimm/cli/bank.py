@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gtimm.core.terminal import say
+
 if TYPE_CHECKING:
     from gtimm.core.bank.upkeep import BankFacts, Mended
 
@@ -22,11 +24,12 @@ BankName = Annotated[str, typer.Argument(metavar="BANK", help="A folder's name u
 @app.command("list", epilog="Examples: [bold]gtimm bank list[/bold]; [bold]gtimm bank list --store features/ --json[/bold]")
 def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List banks: generator, model, kind, items, failures, rejected ones, size, seconds an item."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
     from gtimm.core.bank.upkeep import bank_folder, list_banks
+    from gtimm.core.terminal import terminal
 
     home = _home(store)
     banks = list_banks(home)
@@ -56,9 +59,11 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
         speeds = "\n".join(f"{seconds:.2g} {device}" for device, seconds in b.seconds_per_item.items())
         numbers = [f"{n:,}" if n else "" for n in (b.items, b.failures, b.rejected)]
         table.add_row(Text(f"{b.folder.name}\n{_source(b)}"), b.kind or "", *numbers, f"{b.bytes / 1e6:,.1f}", speeds)
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     console.print(table)
-    console.print(f"{sum(b.items for b in banks):,} items, {sum(b.bytes for b in banks) / 1e6:,.1f} MB in {bank_folder(home)}")
+    console.print(
+        f"{sum(b.items for b in banks):,} items, {sum(b.bytes for b in banks) / 1e6:,.1f} MB in {escape(str(bank_folder(home)))}"
+    )
 
 
 @app.command(epilog="Examples: [bold]gtimm bank verify[/bold]; [bold]gtimm bank verify stablediffusion-1f --repair[/bold]")
@@ -80,14 +85,14 @@ def verify(
         damages = banks.verify(one.folder)
         damaged += len(damages)
         for damage in damages:
-            typer.echo(f"damaged: {one.folder.name}: {damage.name}: {damage.reason}")
+            say(f"damaged: {one.folder.name}: {damage.name}: {damage.reason}")
         if damages and repair:
             _say_mended(one, banks.repair(one.folder, damages))
     if damaged and not repair:
-        typer.echo(f"{damaged} files or lines are damaged. `gtimm bank verify --repair` removes damaged items and mends the log.")
+        say(f"{damaged} files or lines are damaged. `gtimm bank verify --repair` removes damaged items and mends the log.")
         raise typer.Exit(2)
     if not damaged:
-        typer.echo(f"{sum(b.items for b in found):,} items in {len(found)} banks are sound.")
+        say(f"{sum(b.items for b in found):,} items in {len(found)} banks are sound.")
 
 
 def _source(bank: BankFacts) -> str:
@@ -98,14 +103,14 @@ def _source(bank: BankFacts) -> str:
 
 def _say_mended(bank: BankFacts, done: Mended) -> None:
     """Say what a repair did, and what becomes of what it removed."""
-    typer.echo(f"{bank.folder.name}: {len(done.removed)} items removed, {done.lines} lines taken out of the log.")
+    say(f"{bank.folder.name}: {len(done.removed)} items removed, {done.lines} lines taken out of the log.")
     if done.removed and bank.imported:
-        typer.echo("These items were imported: they cannot be made again here. Import them again from where they came.")
+        say("These items were imported: they cannot be made again here. Import them again from where they came.")
     elif done.removed:
-        typer.echo("They are made again when they are needed.")
+        say("They are made again when they are needed.")
     if done.kept:
         again = "the next import of their folder" if bank.imported else "the next run that wants them"
-        typer.echo(f"{done.kept} sound files without a line are kept; {again} writes their lines.")
+        say(f"{done.kept} sound files without a line are kept; {again} writes their lines.")
 
 
 @app.command(
@@ -128,15 +133,15 @@ def import_(
 
     done = import_folder(folder.expanduser(), _home(store), name)
     for file, reason in list(done.unreadable.items())[:NAMED]:
-        typer.echo(f"unreadable: {file}: {reason}")
+        say(f"unreadable: {file}: {reason}")
     if len(done.unreadable) > NAMED:
-        typer.echo(f"and {len(done.unreadable) - NAMED} more unreadable files")
-    typer.echo(
+        say(f"and {len(done.unreadable) - NAMED} more unreadable files")
+    say(
         f"{done.added:,} items imported, {done.known:,} were there, {done.duplicates:,} duplicates within a class dropped, "
         f"{len(done.unreadable):,} unreadable: {done.folder}"
     )
     if done.unreadable and not skip_unreadable:
-        typer.echo("Replace the unreadable files and import again, or pass --skip-unreadable to do without them.")
+        say("Replace the unreadable files and import again, or pass --skip-unreadable to do without them.")
         raise typer.Exit(2)
 
 
@@ -152,10 +157,10 @@ def export(
 
     count, renamed = export_bank(find_bank(_home(store), bank), folder.expanduser())
     for label, name in list(renamed.items())[:NAMED]:
-        typer.echo(f"the class {label!r} is in the folder {name!r}; metadata.jsonl has its name")
+        say(f"the class {label!r} is in the folder {name!r}; metadata.jsonl has its name")
     if len(renamed) > NAMED:
-        typer.echo(f"and {len(renamed) - NAMED} more classes whose folder has another name")
-    typer.echo(f"{count:,} items exported to {folder}")
+        say(f"and {len(renamed) - NAMED} more classes whose folder has another name")
+    say(f"{count:,} items exported to {folder}")
 
 
 @app.command(
@@ -172,7 +177,7 @@ def gallery(
     from gtimm.core.bank.upkeep import find_bank
     from gtimm.report.bank_page import write_bank_page
 
-    typer.echo(f"{write_bank_page(find_bank(_home(store), bank), out.expanduser(), per_class)} written")
+    say(f"{write_bank_page(find_bank(_home(store), bank), out.expanduser(), per_class)} written")
 
 
 def _home(store: Path | None) -> Path:

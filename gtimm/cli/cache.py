@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gtimm.core.terminal import say
+
 app = typer.Typer(no_args_is_help=True, help="List, verify and prune stored features.")
 
 Store = Annotated[Path | None, typer.Option(help="The store folder; default GTIMM_HOME, else the user's cache folder.")]
@@ -16,10 +18,11 @@ Store = Annotated[Path | None, typer.Option(help="The store folder; default GTIM
 @app.command("list", epilog="Examples: [bold]gtimm cache list[/bold]; [bold]gtimm cache list --store features/ --json[/bold]")
 def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List feature stores: backbone, kind, depth, dtype, rows, size, days since the last use."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from gtimm.core.features.upkeep import list_stores
+    from gtimm.core.terminal import terminal
 
     home = _home(store)
     stores = list_stores(home)
@@ -49,9 +52,9 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
     for s in stores:
         facts = [str(s.about.get(name, "?")) for name in ("backbone", "kind", "depth", "dtype")]
         table.add_row(*facts, f"{s.rows:,}", f"{s.bytes / 1e6:,.1f}", f"{s.days:.0f}", str(len(s.damaged) or ""))
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     console.print(table)
-    console.print(f"{sum(s.rows for s in stores):,} rows, {sum(s.bytes for s in stores) / 1e6:,.1f} MB in {home}")
+    console.print(f"{sum(s.rows for s in stores):,} rows, {sum(s.bytes for s in stores) / 1e6:,.1f} MB in {escape(str(home))}")
 
 
 @app.command(epilog="Examples: [bold]gtimm cache verify[/bold]; [bold]gtimm cache verify --repair[/bold]")
@@ -72,15 +75,15 @@ def verify(
             damages += stores.verify(one)
             advance(1)
     for damage in damages:
-        typer.echo(f"damaged: {damage.path}: {damage.reason}")
+        say(f"damaged: {damage.path}: {damage.reason}")
     if damages and repair:
         stores.repair(damages)
-        typer.echo(f"{len(damages)} shards repaired; what they lost is embedded again when it is needed.")
+        say(f"{len(damages)} shards repaired; what they lost is embedded again when it is needed.")
     elif damages:
-        typer.echo(f"{len(damages)} shards are damaged. `gtimm cache verify --repair` drops what is damaged.")
+        say(f"{len(damages)} shards are damaged. `gtimm cache verify --repair` drops what is damaged.")
         raise typer.Exit(2)
     else:
-        typer.echo(f"{sum(s.rows for s in found):,} rows in {len(found)} stores are sound.")
+        say(f"{sum(s.rows for s in found):,} rows in {len(found)} stores are sound.")
 
 
 @app.command(
@@ -102,12 +105,12 @@ def prune(
     home = _home(store)
     chosen = stores.unused(stores.list_stores(home), days, backbone)
     for one in chosen:
-        typer.echo(f"{one.folder.name}: {one.rows:,} rows, {one.bytes / 1e6:,.1f} MB, unused for {one.days:.0f} days")
+        say(f"{one.folder.name}: {one.rows:,} rows, {one.bytes / 1e6:,.1f} MB, unused for {one.days:.0f} days")
     if not yes:
-        typer.echo(f"{sum(s.bytes for s in chosen) / 1e6:,.1f} MB in {len(chosen)} stores would go. Add --yes to remove them.")
+        say(f"{sum(s.bytes for s in chosen) / 1e6:,.1f} MB in {len(chosen)} stores would go. Add --yes to remove them.")
         return
     freed = stores.remove(chosen) + stores.sweep_all(home)
-    typer.echo(f"{freed / 1e6:,.1f} MB freed, {len(chosen)} stores removed.")
+    say(f"{freed / 1e6:,.1f} MB freed, {len(chosen)} stores removed.")
 
 
 def _home(store: Path | None) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gtimm.core.terminal import say
+
 app = typer.Typer(
     invoke_without_command=True,
     epilog="Examples: [bold]gtimm check[/bold]; [bold]gtimm check --download imagebind[/bold]; [bold]gtimm check data digits[/bold]",
@@ -33,8 +35,8 @@ def check(
 
         if download in REMOTES:
             remote = REMOTES[download]
-            typer.echo(f"{remote.file}: {remote.size / 1e9:.1f} GB, {remote.licence}, from {remote.url}")
-        typer.echo(f"{fetch(download)} is there")
+            say(f"{remote.file}: {remote.size / 1e9:.1f} GB, {remote.licence}, from {remote.url}")
+        say(f"{fetch(download)} is there")
         return
     if not print_checks(store):
         raise typer.Exit(2)
@@ -84,6 +86,6 @@ def data(
     )
     show(check, as_json=as_json)
     if out is not None:
-        typer.echo(f"{report(check, out.expanduser())} written", err=as_json)
+        say(f"{report(check, out.expanduser())} written", err=as_json)
     if check.unreadable:
         raise typer.Exit(2)

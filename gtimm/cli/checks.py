@@ -8,9 +8,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from gtimm.core.terminal import terminal
 
 OPTIONAL = {"espeakng-loader": "speech", "ray": "ray", "datasets": "hf"}
 WEIGHTS = {
@@ -28,7 +29,7 @@ def print_checks(store: Path | None) -> bool:
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for what, state, found, mend in rows:
         table.add_row(escape(what), f"[{colours[state]}]{escape(found)}[/]", escape(mend))
-    Console().print(table)
+    terminal().print(table)
     return all(state != "missing" for _, state, _, _ in rows)
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gtimm.cli.generate import INTERRUPTED, hours
+from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gtimm.experiments.comparison.plan import ComparePlan
 
 
@@ -46,7 +48,8 @@ def compare_command(
                 return
             found = plan.run(out)
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"Interrupted. What was found so far is kept in {out}; the same command goes on from here.")
+        kept = f"What was found so far is kept in {escape(str(out))}"
+        terminal(stderr=True).print(f"Interrupted. {kept}; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
     print_comparison(found.results, out)
 
@@ -73,7 +76,7 @@ def print_plan(plan: ComparePlan, out: Path) -> None:
     """Print the models and cells of a comparison, what is done already, and what generators are asked for."""
     from gtimm.cli.generate import print_outlook
 
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("method", "role"):
         table.add_column(name)
@@ -103,7 +106,7 @@ def print_plan(plan: ComparePlan, out: Path) -> None:
 
 def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     """Print a table for each condition, and the recommendation with its evidence."""
-    console = Console()
+    console = terminal()
     comparisons = results["comparisons"]
     metric = comparisons[0]["metric"] if comparisons else results["rows"][0]["metric"]
     rows = [row for row in results["rows"] if row["metric"] == metric]
@@ -128,7 +131,7 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
         for one in found["evidence"]:
             console.print(f"- {escape(one['sentence'])}", highlight=False)
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"\n{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
+    console.print(f"\n{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}", highlight=False)
 
 
 def _print_costs(console: Console, costs: Sequence[Mapping[str, Any]]) -> None:

@@ -97,11 +97,12 @@ def show(check: Check, *, as_json: bool) -> None:
         published = {name: {"published": count, "found": found} for name, (count, found) in check.published.items()}
         print(json.dumps({**check.summary.to_dict(), "published": published, "source": check.source}, indent=2))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table as Printed
 
-    console = Console()
+    from gtimm.core.terminal import terminal
+
+    console = terminal()
     for table in tables(check):
         printed = Printed(title=escape(table.title), title_justify="left", title_style="bold")
         for place, name in enumerate(table.columns):

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
+from rich.markup import escape
+
+from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gtimm.core.config import RunConfig
     from gtimm.core.pipeline import Pipeline
 
@@ -24,7 +28,7 @@ def embed_config(
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.pipeline import Pipeline
 
-    run, console = RunConfig.of(read_yaml(config)), Console(highlight=False)
+    run, console = RunConfig.of(read_yaml(config)), terminal(highlight=False)
     options = {"store": store, "device": device, "engine": engine_spec(engine, address, run.pipeline.get("engine"))}
     pipeline = Pipeline.from_config(run.pipeline, **{name: value for name, value in options.items() if value is not None})
     try:
@@ -45,5 +49,5 @@ def _embed(run: RunConfig, pipeline: Pipeline, config: Path, console: Console) -
             _, index = workspace.column(data, modality, backbone, pipeline.depth)
             made, seconds, there = workspace.counters["embedded"] - before, time.monotonic() - began, int((index >= 0).sum())
             rate = f" in {seconds:.1f} s, {made / max(seconds, 1e-9):,.1f}/s" if made else ""
-            console.print(f"{name} {modality}: {there:,} payloads, {made:,} embedded now{rate}")
-    console.print(f"The store is {workspace.home}. Look at it with `gtimm cache list`.")
+            console.print(f"{name} {escape(modality)}: {there:,} payloads, {made:,} embedded now{rate}")
+    console.print(f"The store is {escape(str(workspace.home))}. Look at it with `gtimm cache list`.")

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gtimm.core.terminal import terminal
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gtimm.core.bank.planning import Done, Outlook, Shard, Work
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -43,7 +46,7 @@ def generate_config(
     if measure and not dry_run:
         raise ConfigError("--measure belongs to --dry-run; without that the hours are measured where they must be known.")
     part = _shard(shard)
-    console, done = Console(stderr=as_json, highlight=False), Done()
+    console, done = terminal(stderr=as_json, highlight=False), Done()
     try:
         where = engine_spec(engine, address, configured_engine(config))
         options = {"store": store, "device": device, "engine": where}
@@ -175,7 +178,9 @@ def _print_space(console: Console, work: Work, ahead: Sequence[Outlook]) -> None
     folder = next((one for one in [work.bank.folder, *work.bank.folder.parents] if one.is_dir()), Path())
     free, needed = shutil.disk_usage(folder).free, sum(one.bytes for one in ahead)
     if needed > free:
-        console.print(f"[yellow]{_bytes(needed)} are needed and {_bytes(free)} are free on the disk of {folder}.[/yellow]")
+        console.print(
+            f"[yellow]{_bytes(needed)} are needed and {_bytes(free)} are free on the disk of {escape(str(folder))}.[/yellow]"
+        )
 
 
 def _print_done(console: Console, done: Done, left: int) -> None:

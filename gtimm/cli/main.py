@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 
 from gtimm.cli import bank, cache, check, reproduce, sweep
 from gtimm.cli.engine import AddressOption, EngineOption
+from gtimm.core.terminal import harmless
 
 app = typer.Typer(
     name="gtimm",
@@ -264,20 +267,29 @@ def plugins(
         raise typer.Exit(2)
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""Errors of a file system that is full or cannot be written."""
+
+
 def main() -> None:
     """Run the command line."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **options: harmless(usual(*args, **options))
     try:
         app()
     except Exception as error:
         if not _is_ours(error):
             raise
-        print(f"gtimm: {error}", file=sys.stderr)
+        what = error if not isinstance(error, OSError) else f"{error}. Free some space, or choose a folder that can be written."
+        print(harmless(f"gtimm: {what}"), file=sys.stderr)
         sys.exit(2)
 
 
 def _is_ours(error: Any) -> bool:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
     errors = sys.modules.get("gtimm.core.errors")
     return errors is not None and isinstance(error, errors.GtimmError)
 

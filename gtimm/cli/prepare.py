@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
-from rich.console import Console
+
+from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -55,7 +56,7 @@ def prepare_films(
     place = _engine(what, engine, address)
     if frames not in ("png", "jpeg") or sound not in ("wav", "flac"):
         raise ConfigError(f"--frames is png or jpeg, --sound is wav or flac; found {frames} and {sound}.")
-    source, console = _source(what, root, modalities), Console(highlight=False, soft_wrap=True)
+    source, console = _source(what, root, modalities), terminal(highlight=False, soft_wrap=True)
     form = Form(cast("Any", frames), cast("Any", sound))
     made: PreparedTables | None = None
     try:

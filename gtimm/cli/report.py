@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
+from gtimm.core.terminal import say
 
 
 def report_runs(runs: Sequence[Path], out: Path | None) -> None:
@@ -31,4 +31,4 @@ def report_runs(runs: Sequence[Path], out: Path | None) -> None:
         if (out / "results.json").exists():
             raise ConfigError(f"{out} holds a run of its own, whose page this would replace; choose another folder with -o.")
         page = write_report(folders[0], out)
-    typer.echo(f"{page}; figures and tables are beside it, in figures/ and tables/.")
+    say(f"{page}; figures and tables are beside it, in figures/ and tables/.")

@@ -152,14 +152,14 @@ def pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
 
 def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     """Print each exhibit as a table, ours with the paper's in brackets, then what was found."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from gtimm.core.terminal import terminal
     from gtimm.experiments.reproduction.beside import ODD
     from gtimm.experiments.reproduction.paper import heading, published
 
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     exhibits: dict[str, list[Mapping[str, Any]]] = {}
     for one in results["published"]:
         exhibits.setdefault(one["exhibit"], []).append(one)
@@ -185,7 +185,7 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     if results.get("verdict"):
         console.print(f"[bold]{escape(results['verdict']['sentence'])}[/bold]")
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}")
+    console.print(f"{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}")
 
 
 def _value(cell: Mapping[str, Any]) -> str:
@@ -198,10 +198,10 @@ def _value(cell: Mapping[str, Any]) -> str:
 
 
 def _print_exhibits() -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from gtimm.core.terminal import terminal
     from gtimm.experiments.reproduction.paper import published
     from gtimm.experiments.reproduction.presets import PRESETS
 
@@ -210,7 +210,7 @@ def _print_exhibits() -> None:
         table.add_column(name, overflow="fold")
     for name, exhibit in published().exhibits.items():
         table.add_row(name, exhibit.title, ", ".join(p.name for p in PRESETS.values() if name in p.exhibits))
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     console.print(table)
     console.print("\nWhat presets need:")
     for one in PRESETS.values():
@@ -219,15 +219,14 @@ def _print_exhibits() -> None:
 
 
 def _print_ahead(exhibits: Sequence[str], preset: str, choices: Mapping[str, Any], where: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
+    from gtimm.core.terminal import terminal
     from gtimm.experiments.reproduction.outlook import ahead
     from gtimm.experiments.reproduction.reproduce import Reproduction
 
     work = Reproduction.of(exhibits, preset, choices=choices, **where)
     known = not work.bench.preset.root or work.root is not None
     data = work.bench.preset.load(work.root, work.bench.choices) if known else None
-    _print_plan(Console(highlight=False), work, ahead(work, data))
+    _print_plan(terminal(highlight=False), work, ahead(work, data))
 
 
 def _print_plan(console: Console, work: Reproduction, found: Ahead) -> None:

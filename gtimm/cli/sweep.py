@@ -69,11 +69,12 @@ def read_values(text: str | None) -> Any:
 
 def print_sweeps(results: Mapping[str, Any], folder: Path) -> None:
     """Print each curve and matrix as a table, with its sentence."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from gtimm.core.terminal import terminal
+
+    console = terminal(highlight=False)
     for one in results["sweeps"]:
         places = list(dict.fromkeys(point["x"] for series in one["series"] for point in series["points"]))
         if one["name"].startswith("frontier"):
@@ -97,4 +98,4 @@ def print_sweeps(results: Mapping[str, Any], folder: Path) -> None:
             table.add_row(f"{p:.0%}", *(f"{100 * value:.1f}" for value in row))
         console.print(table)
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}")
+    console.print(f"{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}")

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from gtimm.core.terminal import terminal
 
 
 @contextmanager
@@ -18,21 +19,21 @@ def progress_line(title: str) -> Iterator[Callable[[str], None]]:
     import time
     import warnings
 
-    console, began = Console(stderr=True, highlight=False), time.monotonic()
+    console, began = terminal(stderr=True, highlight=False), time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {title}: {line}")
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {escape(title)}: {escape(line)}")
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         yield say
     for text in dict.fromkeys(str(w.message) for w in caught if w.category is RuntimeWarning):
-        console.print(f"[yellow]note[/yellow]  {text}")
+        console.print(f"[yellow]note[/yellow]  {escape(text)}")
 
 
 def print_results(results: dict[str, Any], folder: Path) -> None:
     """Print one table for each setting, then the verdict and where the files are."""
-    console = Console()
+    console = terminal()
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in results["rows"]:
         groups.setdefault(_setting(row), []).append(row)
@@ -51,11 +52,11 @@ def print_results(results: dict[str, Any], folder: Path) -> None:
         console.print(f"- {escape(note)}", highlight=False)
     if verdict := results.get("verdict"):
         console.print(
-            f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {verdict['sentence']}",
+            f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {escape(verdict['sentence'])}",
             highlight=False,
         )
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"{made}, {results['seconds']:.0f} s. Look at {folder / 'report.html'}", highlight=False)
+    console.print(f"{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}", highlight=False)
 
 
 def _setting(row: dict[str, Any]) -> str:

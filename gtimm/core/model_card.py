@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from gtimm.core.errors import GtimmError
 from gtimm.core.licences import UNKNOWN, conditions, name_of, objections, strategies
 from gtimm.core.record import held_rows
+from gtimm.core.terminal import harmless
 
 if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.record import Facts
 
 NAMED = 20  # classes that are listed
+_MARKS = str.maketrans({"|": "\\|", "<": "&lt;", "[": "\\[", "`": "'"})
 
 
 def model_card(pipe: Pipeline) -> str:
@@ -124,6 +126,7 @@ def _licences(pipe: Pipeline) -> str:
 
 def _again(pipe: Pipeline) -> str:
     plain = json.dumps(pipe.config(), indent=2, ensure_ascii=False)
+    plain = plain.replace("`", "\\u0060")  # the same JSON, in which nothing ends the block
     return f"## Configuration\n\nSeed {pipe.seed}.\n\n```json\n{plain}\n```"
 
 
@@ -148,9 +151,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _code(text: str) -> str:
     """Return text that can stand between back quotes."""
-    return " ".join(text.replace("`", "'").split())
+    return harmless(" ".join(text.replace("`", "'").split()))
 
 
 def _cell(text: str) -> str:
     """Return text that stays in one cell of a table."""
-    return " ".join(text.replace("|", "\\|").split())
+    return harmless(" ".join(text.translate(_MARKS).split()))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PARTS = ("train", "val", "test")
 SIDE = 28
+LARGEST = 1 << 26  # bytes of an unpacked file
 IMAGES, LABELS = 2051, 2049
 """First number of an idx file: unsigned bytes in three dimensions, or in one."""
 
@@ -256,9 +257,12 @@ def _read_idx(folder: Path, stem: str, magic: int) -> U8:
     if path is None:
         raise DataError(f"{folder} has neither {names[0]} nor {names[1]}. {MEND}")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}. Fetch it again.") from error
+    if len(content) > LARGEST:
+        raise DataError(f"{path} holds more than {LARGEST:,} bytes; MNIST's largest file has 47,040,016. Fetch it again.")
     head = struct.calcsize(f">{1 + dims}I")
     sizes = struct.unpack(f">{1 + dims}I", content[:head]) if len(content) >= head else (0,)
     if sizes[0] != magic or sizes[2:] not in ((), (SIDE, SIDE)):

@@ -12,7 +12,8 @@ from gtimm.core.files import whole_file
 
 Value = str | int | float | bool | None
 
-_MARKDOWN = str.maketrans({"|": "\\|", "\n": " ", "\r": " "})
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_MARKDOWN = str.maketrans({"|": "\\|", "<": "&lt;", "\n": " ", "\r": " "})
 _TEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -86,15 +87,18 @@ class Table:
     lines: Sequence[Line]
 
     def csv(self) -> str:
-        """Return the values in full, unrounded; fractions stay fractions, what is absent is empty."""
+        """Return the values in full, unrounded; fractions stay fractions, what is absent is empty.
+
+        Text that a spreadsheet would take for a formula begins with an apostrophe, as OWASP's page on CSV injection has it.
+        """
         memory = io.StringIO()
         writer = csv.writer(memory, lineterminator="\n")
-        writer.writerow([name for column in self.columns for name in column.names])
+        writer.writerow([_as_text(name) for column in self.columns for name in column.names])
         for line in self.lines:
             row: list[Value] = []
             for column, cell in zip(self.columns, line.cells, strict=True):
                 row += cell.values if column.fields or cell.values else (cell.text,)
-            writer.writerow(["" if value is None else value for value in row])
+            writer.writerow(["" if value is None else _as_text(value) for value in row])
         return memory.getvalue()
 
     def markdown(self) -> str:
@@ -114,6 +118,17 @@ class Table:
         title = self.title.replace("\n", " ").replace("\r", " ")
         lines = [f"% {title}", f"\\begin{{tabular}}{{{layout}}}", "\\toprule", head, "\\midrule", *body, "\\bottomrule"]
         return "\n".join([*lines, "\\end{tabular}", ""])
+
+
+def _as_text(value: Value) -> Value:
+    """Return text as one that no spreadsheet computes; a number stays one, also where it is written as text."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 _FORMS: dict[str, Callable[[Table], str]] = {".csv": Table.csv, ".md": Table.markdown, ".tex": Table.latex}

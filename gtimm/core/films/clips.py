@@ -34,6 +34,10 @@ class Clip:
     audio: FilmPart | None
     where: str
 
+    def __post_init__(self) -> None:
+        if "\0" in self.name or set(self.name.split("/")) & {"", ".", ".."}:
+            raise DataError(f"{self.where}: {self.name!r} is no name of a file in a folder. Mend the line.")
+
     @property
     def film(self) -> Path:
         """The film's file."""

@@ -163,7 +163,7 @@ def _clips(cells: Mapping[str, Mapping[str, Cells]], kinds: Mapping[str, str], b
 
 def _name(path: str, base: Path) -> str:
     inside = os.path.relpath(path, base)
-    return Path(path.lstrip(os.sep) if inside.startswith("..") else inside).as_posix()
+    return Path(os.path.abspath(path).lstrip(os.sep) if inside.startswith("..") else inside).as_posix()
 
 
 def _from(top: Path, path: str | os.PathLike[str]) -> str:

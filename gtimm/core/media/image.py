@@ -21,7 +21,9 @@ MAX_PIXELS = 100_000_000
 """Pixels of the largest image, or frame of a video, that is decoded."""
 
 _FILMS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
-_PROGRAMS = ("EPS", "WMF")  # formats that Pillow hands to another program or to the operating system
+# Formats that Pillow hands to another program or to the operating system, and one that its older versions unpack whole, whatever the
+# header says.
+_REFUSED = ("EPS", "WMF", "FITS")
 _header = threading.Lock()  # warning filters belong to the process, and images are opened from many threads
 
 
@@ -70,7 +72,7 @@ def _read_header(file: BinaryIO, payload: Payload) -> Image:
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
-    formats = [name for name in Image.ID if name not in _PROGRAMS]
+    formats = [name for name in Image.ID if name not in _REFUSED]
     try:
         with _header, warnings.catch_warnings():
             warnings.simplefilter("ignore")
