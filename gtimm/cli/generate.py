@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from gtimm.core.terminal import terminal
+from gtimm.core.terminal import notes_of, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,9 @@ def generate_config(
             _agree(console, work, done, part, limit, yes)
             for job in work.jobs:
                 work.make(job, done, part, limit)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        for note in notes_of(stop):
+            console.print(escape(note))
         console.print(f"Interrupted. {done.made:,} items were made and are kept; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from gtimm.core.terminal import terminal
+from gtimm.core.terminal import notes_of, terminal
 
 
 @contextmanager
@@ -26,7 +26,12 @@ def progress_line(title: str) -> Iterator[Callable[[str], None]]:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
-        yield say
+        try:
+            yield say
+        except KeyboardInterrupt as stop:
+            for note in notes_of(stop):
+                console.print(escape(note))
+            raise
     for text in dict.fromkeys(str(w.message) for w in caught if w.category is RuntimeWarning):
         console.print(f"[yellow]note[/yellow]  {escape(text)}")
 

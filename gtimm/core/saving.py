@@ -6,6 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,7 +57,8 @@ def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
             shutil.rmtree(_replaced(target), ignore_errors=True)
     finally:
         if not target.exists() and _replaced(target).exists():
-            _replaced(target).rename(target)
+            with suppress(OSError):  # then `load_pipeline` reads it where it is
+                _replaced(target).rename(target)
         if mine is not None:
             mine.release()
 

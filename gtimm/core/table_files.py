@@ -200,12 +200,16 @@ def _parquet(path: Path) -> DataFrame:
     import pandas as pd
 
     try:
-        frame: DataFrame = pd.read_parquet(path, dtype_backend="numpy_nullable")
+        frame: DataFrame = pd.read_parquet(path, dtype_backend="numpy_nullable").astype(object)
     except ImportError as error:
         raise ConfigError(f"{path}: Parquet needs pyarrow. Run: pip install pyarrow, or save the table as CSV.") from error
-    except ValueError as error:  # pyarrow's ArrowInvalid is one
-        raise DataError(f"{path} cannot be read: {error}") from error
-    return frame.astype(object)
+    except OSError as error:
+        if error.errno is not None:  # of the file system; else of its content
+            raise
+        raise DataError(f"{path} cannot be read: {error}. Write it again.") from error
+    except Exception as error:  # Arrow has errors of its own, and passes on what its parts raise
+        raise DataError(f"{path} cannot be read: {error}. Write it again.") from error
+    return frame
 
 
 def read_utf8(path: Path, mend: str) -> str:

@@ -33,6 +33,11 @@ def say(line: str, *, err: bool = False) -> None:
     print(text.encode(file.encoding or "utf-8", "backslashreplace").decode(file.encoding or "utf-8"), file=file)
 
 
+def notes_of(error: BaseException) -> list[str]:
+    """Return what was going on when an error, or the user's interruption, came up."""
+    return list(getattr(error, "__notes__", []))
+
+
 def terminal(**options: Any) -> Console:
     """Return a rich console that prints no control character but its own; options as of `rich.console.Console`."""
     from rich.console import Console

@@ -154,18 +154,24 @@ class Workspace:
             return
         from gtimm.core.features.embedding import embed
 
+        done = 0
         made = embed(job, todo, self.engine, lambda: self.encoder(job.backbone), self.device, self.options)
         with (
             closing(_Writer(store, self.counters)) as writer,
             progress_bar(f"Embedding {job.kind}", len(todo), "items") as advance,
             closing(made),
         ):
-            for positions, values in made:
-                good = np.atleast_1d(np.isfinite(values).all(1))
-                writer.add([job.keys[i] for i in positions], values, good)
-                advance(len(values))
-                if not good.all():
-                    raise job.not_finite(positions[int(np.flatnonzero(~good)[0])], int((~good).sum()))
+            try:
+                for positions, values in made:
+                    good = np.atleast_1d(np.isfinite(values).all(1))
+                    writer.add([job.keys[i] for i in positions], values, good)
+                    advance(len(values))
+                    done += len(values)
+                    if not good.all():
+                        raise job.not_finite(positions[int(np.flatnonzero(~good)[0])], int((~good).sum()))
+            except BaseException as error:  # the user's interruption of one that hangs too
+                error.add_note(f"While {type(job.backbone).__name__} embedded {job.kind}s: {done:,} of {len(todo):,} were done.")
+                raise
 
 
 class _Writer:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     F32 = NDArray[np.float32]
     F64 = NDArray[np.float64]
 
+LARGEST = 1 << 32  # bytes of an outcome, unpacked
 ARRAYS = ("values", "predicted", "confidence", "rank")
 
 
@@ -133,6 +134,8 @@ def read_cell(path: Path, setting: Setting) -> Cell | None:
     """Return the cell of a setting from its file, `None` where there is none that is whole."""
     try:
         with np.load(path, allow_pickle=False) as file:
+            if sum(part.file_size for part in file.zip.infolist()) > LARGEST:
+                return None
             about = from_json(str(file["about"]))
             arrays = {name: file[name] for name in ARRAYS}
         return Cell(

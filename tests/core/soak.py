@@ -58,8 +58,8 @@ class Soak:
     seed: int = 0
     ends: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def run(self, cycles: int) -> None:
-        """Do so many kills, then let everything be finished; raises AssertionError at the first loss."""
+    def run(self, kills: int) -> None:
+        """Kill so many times, then let everything be finished; raises AssertionError at the first loss."""
         chance = random.Random(self.seed)
         expected, sizes = {}, {}
         for work in self.works:
@@ -70,12 +70,14 @@ class Soak:
             expected[work.name] = work.result(folder)
             self.ends[work.name] = Counter()
         rounds = dict.fromkeys(expected, 0)
-        for cycle in range(cycles):
-            work = self.works[cycle % len(self.works)]
+        cycle = killed = 0
+        while killed < kills:
+            work, cycle = self.works[cycle % len(self.works)], cycle + 1
             folder = self.folder / f"{work.name}-{rounds[work.name]}"
             before = work.whole(folder)
             ended = self._cycle(work, folder, chance, *sizes[work.name])
             self.ends[work.name][ended] += 1
+            killed += ended == "killed"
             check(work, folder, before, f"cycle {cycle}, {ended}")
             if ended == "done":
                 rounds[work.name] += 1

@@ -15,7 +15,7 @@ from gtimm.core.bank.files import FAILURES, LOG, REJECTED, REJECTIONS, Log, Reco
 from gtimm.core.bank.lines import CLAIMS, described, failure, line, mend, note, rejection, repetitions, times_failed
 from gtimm.core.bank.worker import Made, Worker
 from gtimm.core.claims import Claim, Staging, claim
-from gtimm.core.errors import GenerationError
+from gtimm.core.errors import GenerationError, MediaError
 from gtimm.core.imputer import Failure
 from gtimm.core.progress import progress_bar
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gtimm.core.bank.judge import Judge, Verdict
     from gtimm.core.engine import Engine
     from gtimm.core.imputer import Generator
+    from gtimm.core.media import Payload
     from gtimm.core.pool import Request
 
 ASK_ABOVE_SECONDS = 3600.0
@@ -292,7 +293,7 @@ class Generation:
             for index in due:
                 item = items[index]
                 if not isinstance(item, Failure):
-                    contents[index] = encode(plan.requests[index].kind, item)
+                    contents[index] = self._encoded(plan.requests[index], item)
                 elif self._judge is not None and item.reason.startswith(UNSAFE):
                     rejected.append(rejection(plan, index, item.reason, {}))
                 else:
@@ -313,6 +314,14 @@ class Generation:
                 self._count.written += len(lines)
             finally:
                 claimed.release(place)
+
+    def _encoded(self, request: Request, item: Payload) -> bytes:
+        try:
+            return encode(request.kind, item)
+        except MediaError as error:  # NaN, another shape: not an item
+            raise MediaError(
+                f"{type(self._generator).__name__} made no {request.kind} of {described(request)}: {error}"
+            ) from error
 
     def _verdicts(self, plan: Plan, contents: dict[int, bytes]) -> list[Verdict]:
         if self._judge is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gtimm.core.bank.lines import described
 from gtimm.core.errors import GenerationError, PluginError
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ class Worker:
         items: list[Payload | Failure] = []
         for start in range(0, len(batch), size):
             part = list(batch[start : start + size])
-            made = make([*part, *[part[-1]] * (size - len(part))])
+            try:
+                made = make([*part, *[part[-1]] * (size - len(part))])
+            except BaseException as error:  # the user's interruption of one that hangs too
+                error.add_note(f"While {type(self._generator).__name__} made {len(part)} items, the first {described(part[0])}.")
+                raise
             if len(made) != size:
                 raise PluginError(f"{type(self._generator).__name__} returned {len(made)} items for {size} requests.")
             items += made[: len(part)]

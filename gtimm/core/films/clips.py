@@ -95,9 +95,10 @@ def hold_out(clips: Sequence[Clip], share: float, seed: int, name: str) -> tuple
     chosen: set[str] = set()
     for label, found in groups.items():
         if len(found) < 2:
+            where = next(clip.where for clip in clips if clip.group == found[0])
             raise DataError(
-                f"All training clips of class {label!r} come from one source, {found[0]!r}; training and validation need one each. "
-                "Complete the list of training clips."
+                f"{where}: all training clips of class {label!r} come from one source, {found[0]!r}; training and validation need "
+                "one each. Complete the list of training clips."
             )
         count = min(max(1, round(share * len(found))), len(found) - 1)
         chosen.update(np.array(found)[stream(seed, name, label).permutation(len(found))[:count]].tolist())

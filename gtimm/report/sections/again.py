@@ -30,7 +30,7 @@ def again(results: Results, root: Path | None) -> Section | None:
 def _config(root: Path | None) -> str:
     """Return the text of `config.yaml`, cut where it is very long; empty where there is none."""
     path = root / "config.yaml" if root else None
-    if path is None or not path.is_file():
-        return ""
+    if root is None or path is None or not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+        return ""  # a link to a file elsewhere is none of this run
     text = path.read_text(encoding="utf-8", errors="replace").strip()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n# cut here; the rest is in config.yaml"
