@@ -6,7 +6,7 @@ STAMP = $(VENV)/.installed
 BUILD = build
 AXE = 4.14.1
 
-.PHONY: help setup demo test browser check docs release bench soak models clean
+.PHONY: help setup demo test browser check docs release bench soak audit models clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -52,8 +52,14 @@ release: $(STAMP) browser  ## sdist and wheel in dist/, checked; the tests again
 bench: $(STAMP)  ## every benchmark; each prints its ratio on the last line
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-soak: $(STAMP)  ## what is too long for CI
+soak: $(STAMP)  ## what is too long for CI: a thousand kills, 1,500 damaged files a reader, a million rows
 	$(BIN)/python -m pytest -m slow
+
+# The tools are no part of what they list, so they have an environment of their own.
+audit: $(STAMP)  ## what is installed (build/sbom.json, CycloneDX), and what of it is known to be vulnerable
+	test -x $(BUILD)/audit/bin/pip-audit || { $(PYTHON) -m venv $(BUILD)/audit && \
+	  $(BUILD)/audit/bin/python -m pip install --quiet "cyclonedx-bom>=7" "pip-audit>=2.9"; }
+	$(BIN)/python .ci/audit.py $(BUILD)/audit/bin $(BIN)/python $(BUILD)
 
 models: $(STAMP)  ## train the embedded models and make the embedded data again (an hour; training/README.md says what it needs)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt fonttools

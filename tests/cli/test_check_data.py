@@ -150,3 +150,15 @@ def test_published_counts_stand_beside_those_found(tmp_path: Path) -> None:
         "titles, test": {"published": 22_716, "found": 6},
         "classes": {"published": 101, "found": 2},
     }
+
+
+def test_names_are_only_text_on_the_page(tmp_path: Path) -> None:
+    mean = "<script>alert(1)</script>"
+    lines = ["caption,kind", *(f"{mean} {n},{mean if n % 2 else 'b'}" for n in range(40))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    done = call(str(tmp_path / "rows.csv"), "-m", "text=caption", "--label", "kind", "-o", str(tmp_path / "page.html"))
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "page.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page

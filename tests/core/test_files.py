@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gtimm.core.errors import StoreError
-from gtimm.core.files import default_home, file_digest, folder_digest, whole_file, write_json
+from gtimm.core.files import default_home, entries, file_digest, folder_digest, sweep, whole_file, write_json
 from gtimm.core.seeding import stable_seed, stream, torch_seeded, torch_stream
 
 
@@ -85,3 +85,15 @@ def test_a_seeded_block_repeats_and_leaves_the_global_state() -> None:
             drawn.append(torch.rand(3))
     assert torch.equal(*drawn)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_what_a_killed_writer_left_is_no_content_and_goes_when_it_is_old(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "config.yaml") as temporary:
+        left = tmp_path / f"{temporary.name}"
+        left.write_text("half")
+        assert entries(tmp_path) == []
+        assert sweep(tmp_path) == 0
+        os.utime(left, (0, 0))
+        assert sweep(tmp_path) == 4
+        left.write_text("whole")
+    assert [path.name for path in entries(tmp_path)] == ["config.yaml"]

@@ -73,7 +73,7 @@ def harmful(path: Path) -> None:
 def test_code_in_weights_of_imagebind_is_never_run(form: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"weights{form}{suffix}"
     harmful(path)
-    with pytest.raises(WeightsError, match="cannot read ImageBind weights .*weights"):
+    with pytest.raises(WeightsError, match=r"cannot read ImageBind weights .*weights"):
         load_model(path, load_config(GOLDEN / "config.json"), ["image"])
 
 

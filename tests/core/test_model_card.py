@@ -140,3 +140,16 @@ def test_a_strategy_that_is_used_twice_stands_once_among_the_licences() -> None:
     pipe = Pipeline("toy", {"name": "retrieval", "k": 2}, eval_imputer={"name": "retrieval", "k": 1}, train=FAST)
     card = pipe.fit(pictures(24), missing=Missing(image=0.5)).model_card()
     assert card.split("## Licences")[1].count("| retrieval |") == 1
+
+
+def test_names_are_no_markup_links_or_ends_of_a_block() -> None:
+    mean = "<script>alert(1)</script> [click](javascript:x) ```\n# Heading\x1b[2J"
+    data = MultimodalDataset.from_arrays({"vector": [np.ones(4), None]}, [mean, "b"], name=mean)
+    pipe = Pipeline("toy", {"name": "zero"}, train=FAST).fit(data)
+    pipe.evaluate(data)
+    card = pipe.model_card()
+    cells = [line for line in card.splitlines() if line.startswith("|")]
+    assert not any("<script" in line or "[click]" in line.replace("\\[", "") for line in cells)
+    assert "\x1b" not in card
+    assert not [line for line in card.splitlines() if line.startswith("# ") and line != "# Model card"]
+    assert card.count("```") == 2

@@ -474,3 +474,15 @@ def test_holes_at_validation_are_refused_before_anything_is_embedded(home: Path)
     with pytest.raises(IncompatibleError, match="nothing fills it"):
         pipeline(eval_imputer=None).fit(vectors(), vectors(seed=1).with_missing({"left": 0.5}))
     assert not home.exists()
+
+
+def test_a_save_that_was_killed_between_two_names_is_finished_by_the_next(tmp_path: Path) -> None:
+    pipe, test = pipeline().fit(vectors(6)), vectors(4)
+    pipe.save(tmp_path / "model")
+    expected = pipe.predict_proba(test)
+    (tmp_path / "model").rename(tmp_path / ".model.replaced")
+    np.testing.assert_array_equal(Pipeline.load(tmp_path / "model").predict_proba(test), expected)
+    pipe.save(tmp_path / "model")
+    (tmp_path / ".model.replaced").mkdir()  # killed before the old one was removed
+    pipe.save(tmp_path / "model")
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "home") == ["model"]

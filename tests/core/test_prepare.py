@@ -279,3 +279,17 @@ def test_workers_leave_the_garbage_of_the_parent_alone(films: Path, tmp_path: Pa
     with garbage(tmp_path / "freed") as freed:
         assert prepare(Folder(root=str(films)), tmp_path / "out", workers=2).made == 6
     assert freed == [os.getpid()]
+
+
+def test_a_folder_of_another_version_is_refused_and_one_that_was_begun_goes_on(films: Path, tmp_path: Path) -> None:
+    out, loader = tmp_path / "out", Folder(root=str(films))
+    out.mkdir()
+    (out / ".about-abc.tmp.json").write_text("{")  # killed while the first file was written
+    prepare(loader, out, workers=1)
+    about = json.loads((out / "about.json").read_text())
+    (out / "about.json").write_text(json.dumps({**about, "version": 0}))
+    with pytest.raises(DataError, match=r"by another version of gtimm \(form 0\)\. Prepare into a new folder"):
+        prepare(loader, out, workers=1)
+    (out / "about.json").write_text(json.dumps(about))
+    (out / "frames/x/a.png").write_bytes((out / "frames/x/a.png").read_bytes()[:-9])  # cut short
+    assert prepare(loader, out, workers=1).made == 1

@@ -222,3 +222,18 @@ def test_a_balanced_run_says_so(tmp_path: Path) -> None:
     config["pipeline"]["balance"] = {"name": "ogm-ge", "alpha": 0.5}
     results = run_config(write(tmp_path, config), tmp_path / "out")
     assert {row["method"] for row in results["rows"]} == {"gti-mm-ogm-ge"}
+
+
+def test_a_run_that_was_killed_at_its_first_file_goes_on(tmp_path: Path) -> None:
+    config = write(tmp_path, table(tmp_path) | {"seeds": 1})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".config-abc.tmp.yaml").write_text("data: [")
+    run_config(config, tmp_path / "out")
+    assert read_results(tmp_path / "out" / "results.json").kind == "run"
+
+
+def test_a_configuration_that_cannot_be_read_back_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text("data: [")
+    with pytest.raises(ConfigError, match=r"config\.yaml cannot be read"):
+        run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")

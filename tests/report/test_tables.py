@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
+
 from gtimm.report.tables import Cell, Column, Line, Table, write_tables
 
 TABLE = Table(
@@ -47,3 +49,22 @@ def test_tables_are_written_in_every_form(tmp_path):
     write_tables([TABLE], tmp_path / "tables")
     assert {p.name for p in (tmp_path / "tables").iterdir()} == {"t.csv", "t.md", "t.tex"}
     assert (tmp_path / "tables" / "t.csv").read_bytes() == TABLE.csv().encode()
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd|'/c calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1"])
+def test_text_that_a_spreadsheet_would_compute_is_text_in_csv(name):
+    table = Table("t", "T", [Column("Method", (name,)), Column("Plain")], [Line([Cell(name, (name,)), Cell(name)])])
+    text = name.replace("\r", "\n")
+    assert list(csv.reader(io.StringIO(table.csv(), newline="")))[1] == [f"'{text}", f"'{text}"]
+    assert "\r" not in table.csv()
+    assert table.csv().split(",")[0].lstrip('"').startswith("'")
+
+
+def test_numbers_stay_numbers_in_csv_also_as_text():
+    table = Table("t", "T", [Column("Plain")], [Line([Cell(text)]) for text in ("-1.5", "+3e-4", "-inf")])
+    assert table.csv() == "plain\n-1.5\n+3e-4\n-inf\n"
+
+
+def test_markdown_holds_no_markup_of_a_page():
+    table = Table("t", "T", [Column("Plain")], [Line([Cell("<script>alert(1)</script>")])])
+    assert "<" not in table.markdown()

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,9 +25,13 @@ from gtimm.core.bank import Bank
 from gtimm.core.bank import files as bank_files
 from gtimm.core.bank.files import is_sound, is_whole
 from gtimm.core.claims import Staging, claim, sweep
-from gtimm.core.errors import GenerationError, StoreError
+from gtimm.core.errors import GenerationError, MediaError, StoreError
+from gtimm.core.plugin import Info
+from gtimm.core.prompts import plan_requests
+from gtimm.core.terminal import notes_of
 from gtimm.core.workspace import Workspace
 from gtimm.engines.local import LocalEngine
+from gtimm.prompts.label import LabelPrompts
 
 
 def start(folder: Path, made: Path, seconds: float, per_class: int = 20, wait: bool = True) -> subprocess.Popen[str]:
@@ -315,3 +319,52 @@ def test_items_are_what_was_asked_whatever_happened(tmp_path: Path) -> None:
     plan = Bank(tmp_path).plan(ToyGenerator(), requests(3))
     for index, request in enumerate(plan.requests):
         np.testing.assert_array_equal(np.asarray(Image.open(plan.path(index))), picture(request))
+
+
+def test_an_error_of_the_generator_says_at_which_items(tmp_path: Path) -> None:
+    class Faulty(ToyGenerator):
+        def open(self, device: str) -> Any:
+            def make(batch: Sequence[Any]) -> list[Any]:
+                raise RuntimeError("shapes differ")
+
+            return make
+
+    with pytest.raises(RuntimeError) as found:
+        make(tmp_path, 3, Faulty())
+    assert notes_of(found.value)[0].startswith("While Faulty made 4 items, the first ")
+    assert repr(requests(3)[0].prompt) in notes_of(found.value)[0]
+
+
+def test_a_generator_that_hangs_is_interrupted_and_said(tmp_path: Path) -> None:
+    process = start(tmp_path / "bank", tmp_path / "made", 600.0)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) in (1, 130, -signal.SIGINT)
+    assert not hidden(tmp_path / "bank")
+
+
+@pytest.mark.parametrize("item", [(np.full(100, np.nan, np.float32), 16_000), (np.full(100, np.inf, np.float32), 16_000)])
+def test_a_sound_that_is_no_number_is_refused_by_its_request_and_not_kept(item: Any, tmp_path: Path) -> None:
+    class Sounds(ToyGenerator):
+        info: ClassVar[Info] = Info(kinds=("audio",), items="request")
+
+        def open(self, device: str) -> Any:
+            return lambda batch: [item] * len(batch)
+
+    generator = Sounds()
+    asked = plan_requests(LabelPrompts(), ["cat"], "audio", 3, 1.0, 0)[0]
+    bank = Bank(tmp_path)
+    with pytest.raises(MediaError, match=r"Sounds made no audio of '.*cat.*' \(seed \d+\): .*NaN or infinity"):
+        bank.make(generator, bank.plan(generator, asked), LocalEngine(), "cpu", True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("item", [None, "text", np.full((4, 4, 3), np.nan), np.zeros((0, 4, 3), np.uint8)])
+def test_what_is_no_image_is_refused_by_its_request_and_not_kept(item: Any, tmp_path: Path) -> None:
+    class Odd(ToyGenerator):
+        def open(self, device: str) -> Any:
+            return lambda batch: [item] * len(batch)
+
+    with pytest.raises(MediaError, match=r"Odd made no image of '.*' \(seed \d+\)"):
+        make(tmp_path, 3, Odd())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

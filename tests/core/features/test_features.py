@@ -20,6 +20,9 @@ from toys import ToyBackbone, calls, vectors
 from gtimm.core.errors import DataError, IncompatibleError, StoreError
 from gtimm.core.features import FAN, FeatureStore, shard_files
 from gtimm.core.features.shards import ALIGN, Shard, merge, split_keys
+from gtimm.core.media import payload_key
+from gtimm.core.options import EmbedOptions
+from gtimm.core.terminal import notes_of
 from gtimm.core.workspace import Workspace, open_workspace
 
 
@@ -399,3 +402,21 @@ def test_embedding_in_batches_gives_one_tensor_a_kind() -> None:
     found = ToyBackbone().embed({"vector": [[float(i)] * 4 for i in range(5)], "text": []}, batch_size=2)
     assert found["vector"][:, 0].tolist() == [0, 1, 2, 3, 4]
     assert found["text"].shape == (0, 4)
+
+
+def test_an_encoder_that_fails_says_how_far_it_came_and_what_was_done_is_kept(home: Path) -> None:
+    class Third(ToyBackbone):
+        def fingerprint(self) -> str:
+            return "third"
+
+        def encode(self, kind: str, batch: Any, depth: str = "pooled") -> Any:
+            if (batch[:, 0] == 2).any():
+                raise RuntimeError("shapes differ")
+            return batch
+
+    payloads = [np.full(4, n, np.float32) for n in range(4)]
+    workspace = Workspace(home, "cpu", EmbedOptions(batch_size=1, workers=0))
+    with pytest.raises(RuntimeError, match="shapes differ") as found:
+        workspace.embed(Third(), "vector", payloads)
+    assert notes_of(found.value) == ["While Third embedded vectors: 2 of 4 were done."]
+    assert not workspace.store(Third(), "vector", "pooled").missing([payload_key("vector", one) for one in payloads[:2]])
