@@ -156,7 +156,7 @@ def load_audioldm2(
                 f"The language model of {model!r} lacks the weights {sorted(report['missing_keys'])[:3]}. Download it again."
             )
         pipeline = AudioLDM2Pipeline.from_pretrained(model, language_model=language, **common)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:  # also of damaged configurations
         raise WeightsError(
             f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
             "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."

@@ -56,7 +56,7 @@ def load_text_to_image(
             dtype=getattr(torch, dtype),
             local_files_only=not download,
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:  # also of damaged configurations
         raise WeightsError(
             f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
             "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pickle
+import shutil
 import struct
 import tracemalloc
 import zipfile
@@ -22,6 +23,7 @@ from miniatures import write_clip
 from PIL import Image
 from toys import pictures, vectors
 
+import gtimm
 from gtimm import Missing, Pipeline, impute
 from gtimm.backbones.clip import Clip
 from gtimm.backbones.imagebind.config import load_config
@@ -35,9 +37,11 @@ from gtimm.data.avmnist import read_digits
 from gtimm.experiments import cells
 from gtimm.experiments.cells import Cell, read_cell, write_cell
 from gtimm.experiments.methods import Setting
+from gtimm.imputers.stable_diffusion import StableDiffusion
 from gtimm.report.results import parse_results
 from gtimm.report.sections.again import again
 
+FOLDER = Path(gtimm.__file__).parent / "assets" / "stable-diffusion-tiny"
 GOLDEN = Path(__file__).parents[1] / "golden" / "imagebind"
 MEMORY = 64 * 2**20  # bytes that refusing may take
 
@@ -88,6 +92,31 @@ def test_code_in_weights_of_clip_is_never_run(form: str, name: str, tmp_path: Pa
     path.rename(folder / name)
     with pytest.raises(GtimmError, match="clip"):
         Clip(model=f"local-dir:{folder}").open("cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_class_name": ["mean", "Mean"]},
+        {"_class_name": "Mean"},
+        {"_class_name": 7},
+        {"unet": ["mean", "Mean"]},
+        {"unet": ["os", "system"]},
+        {"unet": ["../mean", "Mean"]},
+        {"tokenizer": ["builtins", "exec"]},
+        {"scheduler": [["x"], {}]},
+        {"scheduler": 7},
+    ],
+)
+def test_code_beside_the_weights_of_a_pipeline_is_never_run(change: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "pipeline"
+    shutil.copytree(FOLDER, folder)
+    for place in (folder, folder / "unet", tmp_path):
+        (place / "mean.py").write_text("import os\nos.mkdir('owned')\nclass Mean: pass\n")
+    index = folder / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), **change}))
+    with pytest.raises(GtimmError, match="pipeline"):
+        StableDiffusion(model=str(folder)).open("cpu")
 
 
 @pytest.mark.parametrize("content", ["pickle", "bomb", "header"])
