@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import calls
+from toys import ToyGenerator, calls
 from typer.testing import CliRunner
 
+import gtimm
 import gtimm.core.bank.generation as generation
 from gtimm.cli.main import app, main
 from gtimm.core.errors import ConfigError, GenerationError
@@ -172,3 +173,19 @@ def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
     done = call(write(tmp_path, TOY), "--engine", "locla")
     assert isinstance(done.exception, ConfigError)
     assert "'local'" in str(done.exception)
+
+
+def test_a_generator_that_hangs_is_interrupted_and_the_command_says_at_which_items(tmp_path: Path) -> None:
+    class Hangs(ToyGenerator):
+        def open(self, device: str) -> Any:
+            def make(batch: Any) -> Any:
+                raise KeyboardInterrupt  # what the user's Ctrl-C does to a batch that does not return
+
+            return make
+
+    gtimm.register("imputers", "hangs", Hangs)
+    done = call(write(tmp_path, "{name: hangs}"), "--yes")
+    assert done.exit_code == 130
+    said = " ".join(done.output.split())
+    assert "While Hangs made 4 items, the first " in said
+    assert "the same command goes on from here" in said

@@ -75,7 +75,9 @@ def test_keys_that_share_their_first_half_are_told_apart(tmp_path: Path) -> None
     assert twins[39] not in store
 
 
-@pytest.mark.parametrize("damage", ["cut row", "cut index", "empty", "flipped key", "flipped checksum", "flipped header", "junk"])
+@pytest.mark.parametrize(
+    "damage", ["cut row", "cut index", "empty", "flipped key", "flipped checksum", "flipped header", "junk", "older"]
+)
 def test_a_damaged_shard_is_left_out_with_a_warning(tmp_path: Path, damage: str) -> None:
     FeatureStore(tmp_path, 3).put(keys("a", "b"), rows(1, 2))
     shard = shard_files(tmp_path)[0]
@@ -83,7 +85,15 @@ def test_a_damaged_shard_is_left_out_with_a_warning(tmp_path: Path, damage: str)
     changed = {"flipped key": ALIGN, "flipped checksum": ALIGN + 33, "flipped header": 9}
     if damage in changed:
         content[changed[damage]] ^= 1
-    shard.write_bytes({"cut row": content[:-4], "cut index": content[:90], "empty": b"", "junk": b"?" * 500}.get(damage, content))
+    shard.write_bytes(
+        {
+            "cut row": content[:-4],
+            "cut index": content[:90],
+            "empty": b"",
+            "junk": b"?" * 500,
+            "older": b"gtimmfs0" + content[8:],
+        }.get(damage, content)
+    )
     with pytest.warns(RuntimeWarning, match="damaged"):
         store = FeatureStore(tmp_path, 3)
     assert len(store) == 0
