@@ -25,7 +25,7 @@ from gtimm.core.bank.gate import Gate
 from gtimm.core.bank.transfer import export_bank, import_folder
 from gtimm.core.bank.upkeep import verify
 from gtimm.core.dataset import Splits
-from gtimm.core.errors import GenerationError, StoreError
+from gtimm.core.errors import GenerationError
 from gtimm.core.features import FeatureStore, shard_files
 from gtimm.core.features.shards import Shard
 from gtimm.core.films.clips import Clip
@@ -215,13 +215,10 @@ def model() -> Work:
             pipe.save(folder / "model")
 
     def whole(folder: Path) -> dict[str, Any]:
-        try:
-            there = any((folder / name).exists() for name in ("model", ".model.replaced"))
-            found = Pipeline.load(folder / "model", device="cpu").predict_proba(test).tolist() if there else None
-        except StoreError as error:
-            raise AssertionError(str(error)) from error
-        assert found is None or found in expected
-        return {} if found is None else {"a model": True}
+        if not any((folder / name).exists() for name in ("model", ".model.replaced")):
+            return {}
+        assert Pipeline.load(folder / "model", device="cpu").predict_proba(test).tolist() in expected
+        return {"a model": True}
 
     def result(folder: Path) -> Any:
         assert [path.name for path in folder.iterdir()] == ["model"]

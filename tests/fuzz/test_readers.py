@@ -14,18 +14,20 @@ from typing import Any
 
 import pytest
 from edits import damaged
+from given import GIVEN
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from readers import READERS, Reader
+from kept import KEPT
+from reader import Reader
 
 from gtimm.core.errors import GtimmError
 
 SECONDS = 20  # for one file
-FEW, MANY = 10, int(os.environ.get("FUZZ", "1500"))
+FEW, MANY = 10, 1500
 
 
 @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@pytest.mark.parametrize("reader", [*KEPT, *GIVEN], ids=lambda reader: reader.name)
 def test_any_file_is_read_or_refused_by_name(reader: Reader, examples: int, tmp_path: Path) -> None:
     path = reader.write(tmp_path)
     content = path.read_bytes()

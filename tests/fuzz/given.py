@@ -1,13 +1,11 @@
-"""Every reader of files that gtimm has: what a valid file is, and what reads it."""
+"""Readers of what users bring: configurations, tables, data sets, media, prompts, weights."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +14,18 @@ import pandas as pd
 import soundfile
 import torch
 import yaml
-from bank_program import requests
 from films import film, picture, tone
-from gate_toys import Motifs
 from miniatures import write_crisismmd, write_food101
 from PIL import Image
-from report_toys import full, write_run
-from toys import ToyBackbone, ToyGenerator, pictures, vectors
+from reader import Reader, named
 
-from gtimm import Missing, MultimodalDataset, Pipeline, impute
+from gtimm import MultimodalDataset, Pipeline
 from gtimm.backbones.clip.source import load_json
 from gtimm.backbones.imagebind.config import load_config
 from gtimm.backbones.imagebind.weights import load_model
-from gtimm.core.bank import Bank
-from gtimm.core.bank.gate import Gate
-from gtimm.core.bank.labelled import read_labelled
-from gtimm.core.bank.plan import seconds_per_item
-from gtimm.core.bank.transfer import export_bank, import_folder
-from gtimm.core.bank.upkeep import facts, repair, verify
 from gtimm.core.config import RunConfig, read_yaml
-from gtimm.core.features.upkeep import list_stores
-from gtimm.core.films.clips import Clip
-from gtimm.core.films.prepare import prepare_clips
-from gtimm.core.films.prepared import Prepared
-from gtimm.core.media import FilmPart, load_audio, load_frame, load_image
+from gtimm.core.media import load_audio, load_frame, load_image
 from gtimm.core.table_files import read_table
-from gtimm.core.workspace import Workspace
 from gtimm.data.activitynet import ActivityNet
 from gtimm.data.avmnist import read_digits
 from gtimm.data.crisismmd import CrisisMMD
@@ -49,142 +33,12 @@ from gtimm.data.food101 import Food101
 from gtimm.data.mmimdb import MMIMDb
 from gtimm.data.moments import MomentsInTime
 from gtimm.data.ucf101 import UCF101
-from gtimm.engines.local import LocalEngine
-from gtimm.experiments.cells import Cell, read_cell, write_cell
 from gtimm.experiments.folder import RunFolder
-from gtimm.experiments.methods import Setting
 from gtimm.imputers.diffusion_loading import check_folder
 from gtimm.prompts.descriptions import DescriptionPrompts
 from gtimm.prompts.label import LabelPrompts
-from gtimm.report.bank_page import write_bank_page
-from gtimm.report.join import Run, join
-from gtimm.report.page import make_sections, render_page
-from gtimm.report.results import read_results
 
 ASSETS = Path(__file__).parents[1] / "golden"
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One reader.
-
-    Attributes:
-        name: of the form that it reads.
-        write: makes a valid folder and returns the file in it that is to be damaged.
-        read: reads that file.
-        apart: in a process of its own, since the decoder is not Python's.
-        share: of the usual number of examples, for those that take long.
-    """
-
-    name: str
-    write: Callable[[Path], Path]
-    read: Callable[[Path], Any]
-    apart: bool = False
-    share: float = 1.0
-
-
-def _bank(folder: Path, generator: ToyGenerator, file: str) -> Path:
-    home = Bank(folder)
-    with contextlib.suppress(Exception):  # one that fails for a class, on purpose
-        home.make(generator, home.plan(generator, requests(2)), LocalEngine(), "cpu", True)
-    return next(folder.rglob(file))
-
-
-def _read_bank(generator: ToyGenerator) -> Callable[[Path], Any]:
-    def read(file: Path) -> None:
-        root = file.parent.parent if file.parent.name == "rejected" else file.parent
-        facts(root)
-        seconds_per_item(root, "cpu")
-        repair(root, verify(root))
-        home = Bank(root.parent)
-        home.make(generator, home.plan(generator, requests(2)), LocalEngine(), "cpu", True)
-        with contextlib.suppress(Exception):
-            shutil.rmtree(root.parent / "out", ignore_errors=True)
-        assert verify(root) == []
-
-    return read
-
-
-def _read_labelled(file: Path) -> None:
-    read_labelled(file.parent)
-    home = file.parents[1] / "home"
-    shutil.rmtree(home, ignore_errors=True)
-    import_folder(file.parent, home, "x")
-    export_bank(file.parent, home / "out")
-    write_bank_page(file.parent, home / "page.html")
-
-
-TOY, FAILS = ToyGenerator(), ToyGenerator(fails=("dog",))
-GATED = Motifs(gate=Gate(retries=3, duplicates={"hamming": 4}))
-
-
-def _banks() -> list[Reader]:
-    return [
-        Reader("bank metadata.jsonl", lambda f: _bank(f, TOY, "metadata.jsonl"), _read_bank(TOY)),
-        Reader("bank about.json", lambda f: _bank(f, TOY, "about.json"), _read_bank(TOY)),
-        Reader("bank failures.jsonl", lambda f: _bank(f, FAILS, "failures.jsonl"), _read_bank(TOY)),
-        Reader("bank rejected.jsonl", lambda f: _bank(f, GATED, "rejected.jsonl"), _read_bank(GATED), share=0.5),
-        Reader("bank item", lambda f: _bank(f, TOY, "*.png"), lambda p: _read_bank(TOY)(p.parent)),
-        Reader("labelled folder", lambda f: _bank(f, TOY, "metadata.jsonl"), _read_labelled, share=0.5),
-    ]
-
-
-def _features(folder: Path, file: str) -> Path:
-    Workspace(folder, "cpu").embed(ToyBackbone(), "vector", [np.full(4, n, np.float32) for n in range(5)])
-    return next(folder.rglob(file))
-
-
-def _read_features(file: Path) -> None:
-    home = file.parents[2]
-    list_stores(home)
-    found = Workspace(home, "cpu").embed(ToyBackbone(), "vector", [np.full(4, n, np.float32) for n in range(5)])
-    assert found[:, 0].tolist() == [0, 1, 2, 3, 4]
-    for extra in file.parent.glob("*.shard"):
-        if extra != file:
-            extra.unlink()
-
-
-def _clips(folder: Path) -> list[Clip]:
-    part = FilmPart(str(folder / "film.mp4"))
-    return [Clip(f"c{n}", "a", f"c{n}", part, part, f"{folder / 'about.json'} or index.jsonl, row {n}") for n in range(2)]
-
-
-def _prepared(folder: Path, file: str) -> Path:
-    film(folder / "film.mp4", 0.2)
-    prepare_clips(_clips(folder), [], folder / "out", workers=1)
-    return folder / "out" / file
-
-
-def _read_prepared(file: Path) -> None:
-    found = Prepared(file.parent)
-    for clip in _clips(file.parents[1]):
-        found.find(clip)
-    found.describe()
-
-
-def _results(folder: Path) -> Path:
-    return write_run(folder, full()) / "results.json"
-
-
-def _read_report(file: Path) -> None:
-    results = read_results(file)
-    render_page(results, make_sections(results, file.parent))
-
-
-def _read_joined(file: Path) -> None:
-    results = read_results(file)
-    join([Run("a", file.parent, results), Run("b", file.parent, results)])
-
-
-def _model(folder: Path, file: str) -> Path:
-    Pipeline("toy", "mean", eval_imputer="regression", train={"epochs": 1}, device="cpu").fit(vectors(12)).save(folder / "model")
-    return folder / "model" / file
-
-
-def _cell(folder: Path) -> Path:
-    cell = Cell(Setting("toys", "zero-fill"), np.ones((1, 3), np.float32), 1.0, predicted=np.zeros((1, 3), np.int32))
-    write_cell(folder / "cell.npz", cell)
-    return folder / "cell.npz"
 
 
 CONFIG = {
@@ -247,16 +101,6 @@ def _read_frame(file: Path) -> None:
         data = MultimodalDataset.from_frame(frame, {"image": "photo", "text": "text"}, label="kind", root=file.parent)
         for row in range(len(data)):
             data[row]
-
-
-@contextlib.contextmanager
-def named(file: Path) -> Any:
-    """Let what is raised in the block count as naming the file: there the user knows which one it is."""
-    try:
-        yield
-    except Exception as error:
-        error.args = (f"{error} [{file}]",)
-        raise
 
 
 def _class_folder(folder: Path) -> Path:
@@ -389,18 +233,6 @@ def _read_descriptions(file: Path) -> None:
     DescriptionPrompts(file=str(file)).prompts("cat", "image", 2, 0)
 
 
-def _export(folder: Path) -> Path:
-    impute(pictures(6).with_missing(Missing(image=0.4)), "hot-deck", store=folder / "home", device="cpu").export(folder / "out")
-    return folder / "out" / ".gtimm-export.json"
-
-
-def _read_export(file: Path) -> None:
-    with named(file):
-        impute(pictures(6).with_missing(Missing(image=0.4)), "hot-deck", store=file.parents[1] / "home", device="cpu").export(
-            file.parent
-        )
-
-
 def _weights(folder: Path, name: str) -> Path:
     shutil.copyfile(ASSETS / "imagebind" / "config.json", folder / "config.json")
     if name.endswith(".pth"):
@@ -425,20 +257,9 @@ def _model_index(folder: Path) -> Path:
     return folder / "model_index.json"
 
 
-READERS = [
-    *_banks(),
-    Reader("feature shard", lambda f: _features(f, "*.shard"), _read_features),
-    Reader("feature about.json", lambda f: _features(f, "about.json"), _read_features),
-    Reader("prepared index.jsonl", lambda f: _prepared(f, "index.jsonl"), _read_prepared),
-    Reader("prepared about.json", lambda f: _prepared(f, "about.json"), _read_prepared),
-    Reader("results.json, report", _results, _read_report, share=0.3),
-    Reader("results.json, join", _results, _read_joined, share=0.5),
-    Reader("cell", _cell, lambda p: read_cell(p, Setting("toys", "zero-fill"))),
+GIVEN = [
     Reader("config.yaml", lambda f: _yaml(f, CONFIG), _read_config),
     Reader("compare config.yaml", lambda f: _yaml(f, COMPARED), _read_config),
-    Reader("run folder config.yaml", lambda f: _yaml(f, CONFIG), _read_run_folder),
-    Reader("model pipeline.json", lambda f: _model(f, "pipeline.json"), lambda p: Pipeline.load(p.parent, device="cpu")),
-    Reader("model weights", lambda f: _model(f, "weights.safetensors"), lambda p: Pipeline.load(p.parent, device="cpu")),
     *[Reader(f"table {s}", lambda f, s=s: _frame(f, s), _read_frame) for s in (".csv", ".tsv", ".jsonl")],
     Reader("table .parquet", lambda f: _frame(f, ".parquet"), _read_frame, apart=True),
     Reader("class folder text", _class_folder, lambda p: MultimodalDataset.from_folder(p.parents[2])),
@@ -447,7 +268,6 @@ READERS = [
     Reader("names.yaml", lambda f: _words(f, "n.yaml", {"cat": "a cat", "dog": "a dog"}), _read_words),
     Reader("names.json", lambda f: _words(f, "n.json", {"cat": "a cat", "dog": "a dog"}), _read_words),
     Reader("descriptions.json", lambda f: _words(f, "d.json", {"cat": ["a cat"], "dog": ["a dog"]}), _read_descriptions),
-    Reader("export mark", _export, _read_export, share=0.5),
     Reader("imagebind config", lambda f: _weights(f, "config.json"), load_config),
     Reader(
         "imagebind weights .pth",
@@ -457,4 +277,5 @@ READERS = [
     ),
     Reader("clip config", _clip_config, load_json),
     Reader("model_index.json", _model_index, lambda p: check_folder(p.parent)),
+    Reader("run folder config.yaml", lambda f: _yaml(f, CONFIG), _read_run_folder),
 ]
