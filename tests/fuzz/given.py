@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import soundfile
 import torch
-import yaml
 from films import film, picture, tone
 from miniatures import write_crisismmd, write_food101
 from PIL import Image
@@ -61,7 +60,7 @@ COMPARED = {
 
 def _yaml(folder: Path, config: dict[str, Any]) -> Path:
     pd.DataFrame({"caption": [f"t{n}" for n in range(20)], "kind": ["a", "b"] * 10}).to_csv(folder / "rows.csv", index=False)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(json.dumps(config))  # YAML too, of which `edits` can replace values
     return folder / "config.yaml"
 
 
@@ -221,7 +220,7 @@ def _media() -> list[Reader]:
 
 
 def _words(folder: Path, name: str, value: Any) -> Path:
-    (folder / name).write_text(json.dumps(value) if name.endswith("json") else yaml.safe_dump(value))
+    (folder / name).write_text(json.dumps(value))
     return folder / name
 
 
