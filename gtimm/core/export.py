@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gtimm.core.bank.files import encode
 from gtimm.core.bank.labelled import leads_out
 from gtimm.core.errors import DataError, StoreError
 from gtimm.core.files import entries, whole_file, write_json
-from gtimm.core.media import load_audio, load_image
+from gtimm.core.media import load_image
 from gtimm.core.plain import from_json
 from gtimm.core.targets import class_names
 
@@ -103,11 +104,8 @@ def _write(root: Path, modality: str, row: int, kind: str, payload: Payload) -> 
         path = stem.with_suffix(".png")
         load_image(payload).save(path, format="PNG")
     elif kind == "audio" and not _vector(payload):
-        import soundfile
-
         path = stem.with_suffix(".wav")
-        samples, rate = load_audio(payload)
-        soundfile.write(path, samples.T, rate, format="WAV", subtype="PCM_16")
+        path.write_bytes(encode("audio", payload))
     elif isinstance(payload, bytes):
         path = stem.with_suffix(".bin")
         path.write_bytes(payload)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -51,6 +52,12 @@ def write_json(path: Path | str, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file's content, whole or not at all; raises `StoreError` as `whole_file`."""
+    with whole_file(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def entries(folder: Path) -> list[Path]:

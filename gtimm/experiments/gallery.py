@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -11,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.bank.files import SUFFIX
+from gtimm.core.bank.files import SUFFIX, encode
 from gtimm.core.by_modality import ByModality
 from gtimm.core.dataset import Splits
+from gtimm.core.files import copy_file, whole_file
 from gtimm.core.registry import registry
 
 if TYPE_CHECKING:
     from gtimm.core.backbone import Backbone
     from gtimm.core.imputer import Generator
-    from gtimm.core.media import Payload
     from gtimm.core.pool import Pool, Request
     from gtimm.core.workspace import Workspace
 
@@ -68,7 +67,6 @@ def write_galleries(
 
     kind, labels = data.train.kind(target), data.train.labels
     assert labels is not None
-    (folder / "gallery").mkdir(exist_ok=True)
     made = [_Made.of(spec, data, target, backbone, open_workspace(store, device)) for spec in generators]
     found = []
     for index, label in enumerate(data.train.classes):
@@ -78,12 +76,14 @@ def write_galleries(
         there = (labels == index) & data.train.present(target)
         for place, row in enumerate(np.flatnonzero(there)[:EACH]):
             real.append(f"gallery/real-{index}-{place}{SUFFIX[kind]}")
-            _write(kind, data.train.payload(target, int(row)), folder / real[-1])
+            content = encode(kind, data.train.payload(target, int(row)))
+            with whole_file(folder / real[-1]) as temporary:
+                temporary.write_bytes(content)
         for which, one in enumerate(made):
             for place, (request, path) in enumerate(one.items(index)):
                 name = f"gallery/generated-{index}-{which * EACH + place}{SUFFIX[kind]}"
                 generated.append({"file": name, "prompt": request.prompt, "seed": request.seed})
-                shutil.copyfile(path, folder / name)
+                copy_file(path, folder / name)
         found.append({"class": label, "real": real, "generated": generated})
     return found
 
@@ -116,17 +116,3 @@ class _Made:
         wanted = self.pool.members[self.pool.start[index] : self.pool.start[index + 1]][:EACH].tolist()
         paths = self.workspace.items(self.generator, requests, wanted, registry("engines").create("local"), True)
         return [(requests[item], path) for item, path in zip(wanted, paths, strict=True)]
-
-
-def _write(kind: str, payload: Payload, path: Path) -> None:
-    if kind == "image":
-        from gtimm.core.media import load_image
-
-        load_image(payload).save(path)
-    else:
-        import soundfile
-
-        from gtimm.core.media import load_audio
-
-        samples, rate = load_audio(payload)
-        soundfile.write(path, samples.T, rate, format="WAV", subtype="PCM_16")

@@ -7,14 +7,13 @@ their test rows, become data sets of their own; what cannot be told is said in a
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gtimm.core.errors import ConfigError, DataError
-from gtimm.core.files import entries, write_json
+from gtimm.core.files import copy_file, entries, write_json
 from gtimm.core.plain import from_json
 from gtimm.experiments.schema import SCHEMA_VERSION, Exhibit, Results, Trained
 from gtimm.report.results import read_results
@@ -45,11 +44,15 @@ def write_joined(folders: Sequence[Path], out: Path) -> Path:
     check_target(out, [run.folder for run in runs])
     results = join(runs)
     command = f"gtimm report {shlex.join(str(f) for f in folders)} -o {shlex.quote(str(out))}"
+    _write(out, results.model_copy(update={"command": command, "gallery": []}))  # first: it says whose folder this is
     gallery = [exhibit for run in runs for exhibit in _gallery(run, out, several=sum(bool(r.results.gallery) for r in runs) > 1)]
-    whole = results.model_copy(update={"command": command, "gallery": gallery})
-    plain = Results.model_validate(whole.model_dump(by_alias=True)).model_dump(mode="json", by_alias=True)
-    write_json(out / "results.json", {"schema_version": SCHEMA_VERSION, **plain})
+    _write(out, results.model_copy(update={"command": command, "gallery": gallery}))
     return out
+
+
+def _write(out: Path, results: Results) -> None:
+    plain = Results.model_validate(results.model_dump(by_alias=True)).model_dump(mode="json", by_alias=True)
+    write_json(out / "results.json", {"schema_version": SCHEMA_VERSION, **plain})
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
@@ -227,8 +230,7 @@ def _gallery(run: Run, out: Path, *, several: bool) -> list[Exhibit]:
         if not file or not source.is_file():
             return ""
         target = out / place / source.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        copy_file(source, target)
         return f"{place}/{source.name}"
 
     def items(found: Sequence[Any]) -> list[Any]:

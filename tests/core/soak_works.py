@@ -13,6 +13,7 @@ from bank_program import CLASSES, requests
 from films import film
 from gate_toys import Motifs
 from PIL import Image
+from report_toys import full, write_run
 from soak import Work
 from toys import ToyBackbone, ToyGenerator, pictures, vectors
 
@@ -48,6 +49,7 @@ FINISHED = {"file_name", "label", "prompt", "seed"}
 
 def works(folder: Path) -> list[Work]:
     """Every piece of work; what they read is made in `folder`."""
+    comparison().run(folder / "imports")  # which every child would spend a second on
     return [bank(), failures(), features(), films(folder), comparison(), model(), exports(folder)]
 
 
@@ -236,10 +238,7 @@ def exports(folder: Path) -> Work:
             Image.fromarray(np.full((8, 8, 3), 60 * number + which, np.uint8)).save(source / label / f"{which}.png")
     data = pictures(9).with_missing(Missing(image=0.4))
     frame = pd.DataFrame({"path": [f"{n}.png" for n in range(200)], "label": "x"})
-    comparison().run(folder / "joined")
-    runs = [folder / "joined" / "run", folder / "again"]
-    runs[1].mkdir()
-    (runs[1] / "results.json").write_bytes((runs[0] / "results.json").read_bytes())
+    runs = [write_run(folder / name, full(("one", "two"))) for name in ("first", "second")]
 
     @quick
     def run(out: Path) -> None:

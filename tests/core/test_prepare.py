@@ -11,7 +11,6 @@ from typing import ClassVar
 import av
 import numpy as np
 import pytest
-import soundfile
 from films import film
 from forks import garbage
 from PIL import Image
@@ -225,11 +224,11 @@ def test_a_decoder_that_takes_its_process_down_costs_one_film(
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_whole(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: object, samples: np.ndarray, *_: object, **__: object) -> None:
+    def full(path: Path, content: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(soundfile, "write", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(StoreError, match="No space left on device"):
             prepare(Folder(root=str(root)), tmp_path / "out", workers=1)
     assert not list((tmp_path / "out").rglob(".*"))

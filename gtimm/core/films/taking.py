@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import platform
@@ -205,8 +206,10 @@ def _write_sound(part: FilmPart, path: Path, form: Form) -> None:
 
     values = to_mono(*load_audio(part)) * 32_768
     rounded = np.rint(values).clip(-32_768, 32_767).astype(np.int16)  # libsndfile would cut, not round
+    memory = io.BytesIO()  # libsndfile does not say why a disk refuses
+    soundfile.write(memory, rounded, RATE, format=form.sound.upper(), subtype="PCM_16")
     with whole_file(path) as temporary:
-        soundfile.write(temporary, rounded, RATE, format=form.sound.upper(), subtype="PCM_16")
+        temporary.write_bytes(memory.getvalue())
 
 
 def to_mono(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
