@@ -304,7 +304,7 @@ def test_a_link_in_an_export_removes_nothing_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "victim" / "000001.png").read_bytes() == b"dear"
 
 
-@pytest.mark.parametrize("name", ["../../secret.png", "/etc/passwd", "a\0b", 7, ["x"]])
+@pytest.mark.parametrize("name", ["../../secret.png", "/etc/passwd", "a\0b", "\ud800", 7, ["x"]])
 def test_a_prepared_index_names_files_of_its_folder_only(name: Any, tmp_path: Path) -> None:
     about = {"frames": "png", "sound": "wav", "jpeg_quality": 95, "rate": 16_000, "channel": "first", "bits": 16, "version": 1}
     (tmp_path / "about.json").write_text(json.dumps(about))

@@ -58,7 +58,7 @@ def is_whole(path: Path) -> bool:
     """Return whether a file is there and not cut short, from its size and ends; a file that did not change is looked at once."""
     try:
         state = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name that is no path of this system
         return False
     return state.st_size > 0 and _ends_well(str(path), state.st_size, state.st_mtime_ns)
 

@@ -158,7 +158,13 @@ def _is_sound(record: Record) -> bool:
     names = [name for name in (record.frame, record.sound) if name is not None]
     if not all(isinstance(name, str) for name in (record.clip, *names)) or not isinstance(record.failed, dict):
         return False
-    return not any("\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in names)
+    return not any(
+        "\0" in name
+        or any("\ud800" <= letter <= "\udfff" for letter in name)
+        or PurePosixPath(name).is_absolute()
+        or ".." in PurePosixPath(name).parts
+        for name in names
+    )
 
 
 def to_lines(values: Sequence[dict[str, Any]]) -> str:
