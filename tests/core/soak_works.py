@@ -29,6 +29,7 @@ from gtimm.core.dataset import Splits
 from gtimm.core.errors import GenerationError
 from gtimm.core.features import FeatureStore, shard_files
 from gtimm.core.features.shards import Shard
+from gtimm.core.files import LEFT
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.prepare import prepare_clips
 from gtimm.core.films.prepared import read_index
@@ -85,7 +86,8 @@ def bank(per_class: int = 6) -> Work:
     def result(folder: Path) -> Any:
         root = next(folder.rglob(LOG)).parent
         assert verify(root) == []
-        assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
+        hidden = [path for path in folder.rglob("*") if path.name.startswith(".")]
+        assert all(LEFT.fullmatch(path.name) or (path.suffix == ".lock" and not path.stat().st_size) for path in hidden)
         lines = [{k: v for k, v in line.items() if k in FINISHED} for line in Log(root / LOG).read()]
         return contents(folder, "*.png"), sorted(lines, key=lambda line: line["file_name"])
 

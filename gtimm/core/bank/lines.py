@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gtimm.core.bank.files import ABOUT, FAILURES, LOG, REJECTED, REJECTIONS, Log, Record
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import StoreError
-from gtimm.core.files import write_json
+from gtimm.core.files import sweep, write_json
 from gtimm.core.plain import from_json
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def mend(plan: Plan, generator: Generator) -> None:
     Lines come that it kept from the log or cut off, and those of files that are gone go; so do failures that were mended. What was
     rejected after it had been kept is put aside.
     """
+    sweep(plan.folder)
     log = Log(plan.folder / LOG)
     here = {plan.name(i): i for i in range(len(plan.keys))}
     names = {record["file_name"] for record in log.read()}
