@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from gtimm.core.terminal import terminal
+from gtimm.core.terminal import notes_of, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,9 @@ def embed_config(
     try:
         with pipeline.engine.kept():
             _embed(run, pipeline, config, console)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        for note in notes_of(stop):
+            console.print(escape(note))
         console.print("Interrupted. What was embedded is kept; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
 
