@@ -6,7 +6,7 @@ STAMP = $(VENV)/.installed
 BUILD = build
 AXE = 4.14.1
 
-.PHONY: help setup demo test browser check docs release bench soak audit models clean
+.PHONY: help setup demo test browser check docs release bench peers soak audit models clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -51,6 +51,9 @@ release: $(STAMP) browser  ## sdist and wheel in dist/, checked; the tests again
 
 bench: $(STAMP)  ## every benchmark; each prints its ratio on the last line
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+peers: $(STAMP)  ## gtimm against iMML, a plain diffusers script and scikit-learn (half an hour; installs them under build/)
+	$(BIN)/python benchmarks/peers/run.py
 
 soak: $(STAMP)  ## what is too long for CI: a thousand kills, 1,500 damaged files a reader, a million rows
 	$(BIN)/python -m pytest -m slow

@@ -119,8 +119,11 @@ def scores(predictions: Path, truth: Path) -> dict[str, float]:
 
 
 def lines_of(script: str) -> int:
-    """Count a contender's lines of code: not blank, no comment, no docstring of the file, nothing of the stopwatch."""
-    text = (HERE / "contenders" / f"{script}.py").read_text(encoding="utf-8")
-    code = text.split('"""', 2)[2]
-    kept = (line.strip() for line in code.splitlines())
-    return sum(1 for line in kept if line and not line.startswith(("#", '"""')) and "stopwatch" not in line)
+    """Count the lines of a contender's script that its user would write; see `code_lines`."""
+    return code_lines((HERE / "contenders" / f"{script}.py").read_text(encoding="utf-8"))
+
+
+def code_lines(text: str) -> int:
+    """Count lines of code: not blank, no comment, no docstring of the file, nothing of the stopwatch."""
+    code = (line.strip() for line in text.split('"""', 2)[2].splitlines())
+    return sum(1 for line in code if line and not line.startswith(("#", '"""')) and "stopwatch" not in line)

@@ -22,6 +22,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from environments import NotInstalledError, python, versions
 from field import FIELD, OURS, PLAIN, Contender, Options
@@ -105,7 +106,7 @@ def run(field: list[Contender], pythons: dict[str, Path], missing: list[float], 
     work = [(c, share, seed) for c in field for share in missing for seed in range(min(seeds, c.masks))]
     found: Found = {contender.name: {} for contender in field}
     for number, (contender, share, seed) in enumerate(work, 1):
-        options = chosen[f"{share:g}"][contender.like or contender.name]["options"]
+        options = _chosen(chosen, share, contender)
         mask = f"{share:g}-{seed}"
         print(f"{number}/{len(work)} {contender.name}, {mask} {options} ...", end=" ", flush=True)
         record = measure(contender, pythons[contender.place], mask, options, BUILD, threads, kept="run")
@@ -116,7 +117,6 @@ def run(field: list[Contender], pythons: dict[str, Path], missing: list[float], 
 
 def choose(field: list[Contender], pythons: dict[str, Path], missing: list[float], threads: int) -> int:
     """Choose each contender's options by accuracy on the validation rows of the first mask, and write them with all that was tried."""
-    chosen = json.loads(CHOSEN.read_text(encoding="utf-8")) if CHOSEN.is_file() else {}
     for share in missing:
         for contender in field:
             if contender.like:
@@ -128,6 +128,7 @@ def choose(field: list[Contender], pythons: dict[str, Path], missing: list[float
                 print(f"{share:g} missing, {contender.name}, {options}: {record.accuracy['val']:.3f} on validation", flush=True)
             best = max(tried, key=lambda pair: pair[1])
             entry = {"options": best[0], "validation": {json.dumps(options): accuracy for options, accuracy in tried}}
+            chosen = json.loads(CHOSEN.read_text(encoding="utf-8")) if CHOSEN.is_file() else {}
             chosen.setdefault(f"{share:g}", {})[contender.name] = entry
             CHOSEN.write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
     return 0
@@ -136,6 +137,16 @@ def choose(field: list[Contender], pythons: dict[str, Path], missing: list[float
 def command() -> str:
     """Return how this was called."""
     return " ".join(["python", "benchmarks/peers/run.py", *sys.argv[1:]])
+
+
+def _chosen(chosen: dict[str, Any], share: float, contender: Contender) -> Options:
+    """Return what was chosen for a share of missing images; for one that nothing was chosen for, of the nearest."""
+    name = contender.like or contender.name
+    there = [key for key, entries in chosen.items() if name in entries]
+    if not there:
+        raise ContenderError(f"{CHOSEN.name} has nothing for {name!r}; choose with --choose --only {name!r}.")
+    options: Options = chosen[min(there, key=lambda key: abs(float(key) - share))][name]["options"]
+    return options
 
 
 def _short(record: Record) -> str:

@@ -65,7 +65,8 @@ def markdown(found: Found, settings: Settings, seconds: Path) -> str:
                 embed = "in the loop"
             if contender.script == "imml_classifier" and contender.reads == "files":
                 embed = "none"
-            cells = [_whole(first), _whole(later), _phase(shown, "start", "read"), _phase(shown, "generate"), embed, fit]
+            runs = [_whole(first), _whole(later)] if contender.keeps else [_whole(records), "the same"]
+            cells = [*runs, _phase(shown, "start", "read"), _phase(shown, "generate"), embed, fit]
             cells += [f"{max(r.memory for r in records) / 1e6:,.0f}", str(lines_of(contender.script))]
             lines.append(f"| {contender.name} | {' | '.join(cells)} |")
     rates = ", ".join(f"{1e3 * processor:.2f} ms for {kind}" for kind, (_, processor) in each.items())
