@@ -26,7 +26,7 @@ class Contender:
         choice: combinations of options to choose from on validation, for each share of missing images.
         reads: `embeddings` (made for it), or `files`, from which it makes what it needs.
         keeps: whether it has a folder that later runs find again.
-        masks: how many masks at most; fewer than the others for what takes long.
+        masks: how many masks at most, the first of each share before the second of any; fewer than the others for what takes long.
         like: name of the contender whose chosen options serve this one too, where the learning is the same.
     """
 
@@ -50,8 +50,8 @@ class Contender:
 
 RATES = grid(lr=(0.005, 0.01, 0.02, 0.05))
 STRENGTHS = grid(C=(0.001, 0.01, 0.1, 1.0))
-MUSE = [*grid(lr=(2e-4, 1e-3), epochs=(30,)), {"lr": 2e-4, "epochs": 100}]
-M3CARE = [*grid(lr=(1e-4, 1e-3), epochs=(30,)), {"lr": 1e-3, "epochs": 60}]
+MUSE = [*grid(lr=(2e-4, 1e-3), epochs=(30,)), {"lr": 2e-4, "epochs": 100}, {"lr": 2e-4, "epochs": 300}]
+M3CARE = [*grid(lr=(1e-4, 1e-3), epochs=(30,)), {"lr": 1e-3, "epochs": 60}, {"lr": 1e-3, "epochs": 200}]
 
 FIELD = [
     Contender("scikit-learn, SimpleImputer", "sklearn_imputer", "scikit-learn", {"imputer": "simple"}, STRENGTHS),
@@ -69,16 +69,16 @@ FIELD = [
         RATES,
         "files",
         keeps=True,
-        masks=1,
+        masks=2,
         like="diffusers script, cached, 100 a class",
     ),
     Contender("iMML, MOFAImputer", "imml_imputer", "imml", {"imputer": "mofa"}, STRENGTHS),
     Contender("iMML, JNMFImputer", "imml_imputer", "imml", {"imputer": "jnmf"}, grid(C=(0.001, 0.01), components=(10, 30))),
     Contender("iMML, DFMFImputer", "imml_imputer", "imml", {"imputer": "dfmf"}, STRENGTHS),
-    Contender("iMML, MUSE", "imml_classifier", "imml", {"method": "muse"}, MUSE),
-    Contender("iMML, M3Care", "imml_classifier", "imml", {"method": "m3care"}, M3CARE),
-    Contender("iMML, MUSE, raw", "imml_classifier", "imml", {"method": "muse", "raw": True}, MUSE, "files", masks=1),
-    Contender("iMML, M3Care, raw", "imml_classifier", "imml", {"method": "m3care", "raw": True}, M3CARE, "files", masks=1),
+    Contender("iMML, MUSE", "imml_classifier", "imml", {"method": "muse"}, MUSE, masks=2),
+    Contender("iMML, M3Care", "imml_classifier", "imml", {"method": "m3care"}, M3CARE, masks=2),
+    Contender("iMML raw, MUSE", "imml_classifier", "imml", {"method": "muse", "raw": True}, MUSE, "files", masks=1),
+    Contender("iMML raw, M3Care", "imml_classifier", "imml", {"method": "m3care", "raw": True}, M3CARE, "files", masks=1),
 ]
 OURS, PLAIN = "gtimm, GTI-MM 100 a class", "diffusers script, re-encoding, 100 a class"
 """Whose processor seconds the last line compares."""

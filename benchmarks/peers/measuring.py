@@ -46,7 +46,9 @@ class Record:
     first: bool
 
 
-def measure(contender: Contender, python: Path, mask: str, chosen: Options, build: Path, threads: int, *, kept: str) -> Record:
+def measure(
+    contender: Contender, python: Path, mask: str, chosen: Options, build: Path, threads: int, *, kept: str, again: bool = True
+) -> Record | None:
     """Run a contender on a mask's folder; what was measured before, with the same script and options, is read.
 
     Args:
@@ -57,6 +59,7 @@ def measure(contender: Contender, python: Path, mask: str, chosen: Options, buil
         build: folder of data and outcomes.
         threads: of numerical libraries.
         kept: name of the folder that it keeps things in, shared by runs with the same name.
+        again: run what was not measured before; without it that is None.
 
     Raises:
         ContenderError: it failed; with the end of what it said.
@@ -64,10 +67,13 @@ def measure(contender: Contender, python: Path, mask: str, chosen: Options, buil
     script = HERE / "contenders" / f"{contender.script}.py"
     version = hashlib.sha256(script.read_bytes()).hexdigest()[:8]
     name = contender.name.replace(", ", "-").replace(" ", "-")
-    label = "_".join([kept, name, mask, *(f"{k}={v}" for k, v in chosen.items()), f"threads={threads}", version])
+    about = kept if contender.keeps else "alone"
+    label = "_".join([about, name, mask, *(f"{k}={v}" for k, v in chosen.items()), f"threads={threads}", version])
     outcome = build / "outcomes" / f"{label}.json"
     if outcome.is_file():
         return Record(**json.loads(outcome.read_text(encoding="utf-8")))
+    if not again:
+        return None
     outcome.parent.mkdir(parents=True, exist_ok=True)
     found, laps, said = (outcome.with_name(f"{label}{ending}") for ending in (".npz", ".laps", ".log"))
     arguments = contender.arguments(chosen, int(mask.rpartition("-")[2]))

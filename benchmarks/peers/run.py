@@ -5,6 +5,7 @@ Examples:
     python benchmarks/peers/run.py --quick             # one mask of 99%, without what takes a minute or more
     python benchmarks/peers/run.py --only iMML --only KNN
     python benchmarks/peers/run.py --fresh --write     # measure everything again, and write docs/benchmarks-peers.md
+    python benchmarks/peers/run.py --table             # what an interrupted run has measured so far
     python benchmarks/peers/run.py --choose            # choose hyper-parameters on validation again: chosen.json
 
 Each contender runs in an environment of its own under build/peers/, made when it is not there; an interrupted run goes on where it
@@ -32,7 +33,7 @@ from table import Found, Settings, markdown, write
 BUILD = ROOT / "build" / "peers"
 CHOSEN = HERE / "chosen.json"
 DOCS = ROOT / "docs" / "benchmarks-peers.md"
-AT_LEAST = 2.0
+AT_LEAST = 3.0
 """How many times the seconds of gtimm's first run the re-encoding script should take at least."""
 BEHIND = 0.01
 """How much less accurate than that script gtimm may be on that mask."""
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="contenders whose name holds this; may be repeated")
     parser.add_argument("--threads", type=int, default=1, help="of numerical libraries (default 1)")
     parser.add_argument("--choose", action="store_true", help="choose hyper-parameters on the validation rows of each first mask")
+    parser.add_argument("--table", action="store_true", help="run nothing: the table of what has been measured so far")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--write", action="store_true", help=f"write the table into {DOCS.relative_to(ROOT)}")
     args = parser.parse_args()
@@ -65,7 +67,7 @@ def main() -> int:
     pythons, absent = environments(field)
     if args.choose:
         return choose([c for c in field if c.place in pythons], pythons, args.missing, args.threads)
-    found = run([c for c in field if c.place in pythons], pythons, args.missing, args.seeds, args.threads)
+    found = run([c for c in field if c.place in pythons], pythons, args.missing, args.seeds, args.threads, again=not args.table)
     noted = {name: versions(name, BUILD) for name in pythons}
     settings = Settings(args.missing, args.seeds, args.threads, noted, absent, command(), json.loads(CHOSEN.read_text("utf-8")))
     table = markdown(found, settings, BUILD / "data" / "seconds.json")
@@ -100,18 +102,22 @@ def environments(field: list[Contender]) -> tuple[dict[str, Path], dict[str, str
     return there, absent
 
 
-def run(field: list[Contender], pythons: dict[str, Path], missing: list[float], seeds: int, threads: int) -> Found:
-    """Run every contender on every mask, and return the records by contender and mask."""
+def run(
+    field: list[Contender], pythons: dict[str, Path], missing: list[float], seeds: int, threads: int, *, again: bool
+) -> Found:
+    """Run every contender on every mask, or without `again` read what was measured; return the records by contender and mask."""
     chosen = json.loads(CHOSEN.read_text(encoding="utf-8"))
-    work = [(c, share, seed) for c in field for share in missing for seed in range(min(seeds, c.masks))]
+    masks = [(share, seed) for seed in range(seeds) for share in missing]
+    work = [(contender, *mask) for contender in field for mask in masks[: contender.masks]]
     found: Found = {contender.name: {} for contender in field}
     for number, (contender, share, seed) in enumerate(work, 1):
         options = _chosen(chosen, share, contender)
         mask = f"{share:g}-{seed}"
         print(f"{number}/{len(work)} {contender.name}, {mask} {options} ...", end=" ", flush=True)
-        record = measure(contender, pythons[contender.place], mask, options, BUILD, threads, kept="run")
-        found[contender.name][mask] = record
-        print(_short(record), flush=True)
+        record = measure(contender, pythons[contender.place], mask, options, BUILD, threads, kept="run", again=again)
+        if record is not None:
+            found[contender.name][mask] = record
+        print("not measured" if record is None else _short(record), flush=True)
     return found
 
 
@@ -124,6 +130,7 @@ def choose(field: list[Contender], pythons: dict[str, Path], missing: list[float
             tried: list[tuple[Options, float]] = []
             for options in contender.choice:
                 record = measure(contender, pythons[contender.place], f"{share:g}-0", options, BUILD, threads, kept="choice")
+                assert record is not None
                 tried.append((options, record.accuracy["val"]))
                 print(f"{share:g} missing, {contender.name}, {options}: {record.accuracy['val']:.3f} on validation", flush=True)
             best = max(tried, key=lambda pair: pair[1])

@@ -78,7 +78,7 @@ def test_every_contender_has_a_script_a_choice_and_a_chosen_setting():
     chosen = json.loads((PEERS / "chosen.json").read_text(encoding="utf-8"))
     for contender in FIELD:
         assert (PEERS / "contenders" / f"{contender.script}.py").is_file()
-        for entries in chosen.values():
-            entry = entries[contender.like or contender.name]
-            best = max(entry["validation"].values())
-            assert entry["validation"][json.dumps(entry["options"])] == best
+        found = [entries[name] for entries in chosen.values() if (name := contender.like or contender.name) in entries]
+        assert found
+        for entry in found:
+            assert entry["validation"][json.dumps(entry["options"])] == max(entry["validation"].values())
