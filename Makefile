@@ -5,6 +5,9 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 BUILD = build
 AXE = 4.14.1
+WORKERS ?= 2
+# Each worker computes with one thread: two that share a core wait for one another.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: help setup demo test browser check docs release bench peers soak audit models clean
 
@@ -24,7 +27,7 @@ demo: $(STAMP)  ## fill missing images by diffusion, train, report: runs/demo/re
 	$(BIN)/gtimm demo --out runs/demo --strict
 
 test: $(STAMP) browser  ## the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # The browser tests skip with a reason where one of the two cannot be had; with GTIMM_BROWSER=required they fail.
 browser:  ## what tests of pages need: Chromium (installed where we are root) and axe-core
@@ -44,7 +47,7 @@ check: $(STAMP) browser  ## formatter, linter, types, import layers, tests (one 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 release: $(STAMP) browser  ## sdist and wheel in dist/, checked; the tests against the wheel in a new environment (a quarter of an hour)
 	PYTHON=$(abspath $(BIN))/python .ci/release
