@@ -114,6 +114,7 @@ def start(work: Work, folder: Path, operation: int | None = None) -> int:
     code = 3
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray, where tests ran it in this process, exits with 15 instead
         if operation is not None:
             _kill_before(operation)
         work.run(folder)
