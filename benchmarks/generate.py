@@ -36,7 +36,7 @@ from gtimm.imputers.diffusion_batches import Batches
 from gtimm.imputers.diffusion_loading import load_text_to_image
 from gtimm.imputers.stable_diffusion import StableDiffusionTiny
 
-SIZE, STEPS, BATCH, PER_CLASS = 128, 5, 4, 20
+SIZE, STEPS, BATCH, PER_CLASS = 128, 9, 4, 20
 ADDED_MS, OVER, COSTLY = 2.0, 1.03, 0.2
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
