@@ -150,8 +150,10 @@ class _Folder:
                 INDEX, [asdict(record) for record in self._records.values()]
             )  # without what a killed process left half-written
             self._lines = (folder / INDEX).open("a", encoding="utf-8")
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError):
+                raise self._refused(error) from error
             raise
 
     def has(self, clip: Clip, skip_unreadable: bool) -> bool:
@@ -178,7 +180,10 @@ class _Folder:
                 self._lines.write(to_lines([asdict(record)]))
                 self._lines.flush()
             except OSError as error:
-                raise StoreError(f"Cannot write {self._folder / INDEX}: {error.strerror}. Free some space.") from error
+                raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> StoreError:
+        return StoreError(f"Cannot write {self._folder / INDEX}: {error.strerror}. Free some space, or choose another folder.")
 
     def silent(self, clip: Clip) -> bool:
         """Return whether a clip's film turned out to have no sound track."""
