@@ -60,6 +60,16 @@ def copy_file(source: Path, path: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file; `Path.is_file` raises for names that are too long or hold a NUL."""
+    return os.path.isfile(path)
+
+
+def is_dir(path: Path) -> bool:
+    """Return whether there is a folder, whatever the name holds."""
+    return os.path.isdir(path)
+
+
 def entries(folder: Path) -> list[Path]:
     """Return what is in a folder, without what a writer is at or has left behind when it was killed."""
     return [path for path in folder.iterdir() if not LEFT.fullmatch(path.name)]

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
+from gtimm.core.files import is_file
 from gtimm.core.plugin import Info
 from gtimm.core.table_files import read_utf8
 
@@ -140,7 +141,7 @@ class CrisisMMD(DatasetLoader):
             raise DataError(f"{file} has no row whose {self.label!r} is not excluded ({', '.join(excluded) or 'none'}).")
         for line in kept:
             picture = line.cells[IMAGE]
-            if picture and not (self._root() / picture).is_file():
+            if picture and not is_file(self._root() / picture):
                 raise DataError(f"{file}, line {line.number}: {IMAGE} {picture!r} is not in {self._root()}. {self._mend()}")
         return MultimodalDataset.from_frame(
             pd.DataFrame([{**line.cells, self.label: self._label(file, line)} for line in kept], dtype=object),

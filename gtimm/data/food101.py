@@ -14,6 +14,7 @@ from pydantic import Field
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import DataError
+from gtimm.core.files import is_dir
 from gtimm.core.plugin import Info
 from gtimm.core.prompts import words
 from gtimm.core.seeding import stream
@@ -261,6 +262,6 @@ def _check_pictures(root: Path, part: str, file: Path, lines: Sequence[Line]) ->
     for line in lines:
         folder = root / "images" / part / line.label
         if line.label not in listed:
-            listed[line.label] = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+            listed[line.label] = {path.name for path in folder.iterdir()} if is_dir(folder) else set()
         if line.image not in listed[line.label]:
             raise DataError(f"{file}, line {line.number}: {line.image!r} is not in {folder}. {MEND}")

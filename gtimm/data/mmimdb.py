@@ -76,6 +76,9 @@ class MMIMDb(DatasetLoader):
         keys = read_split(_file(root))
         posters = {path.name for path in (root / "dataset").iterdir()}
         films = {split: [self._film(root, FILES[split], key, posters) for key in keys[FILES[split]]] for split in FILES}
+        for split, rows in films.items():
+            if not any(film.genres for film in rows):
+                raise DataError(f"{root / 'split.json'}, {FILES[split]!r}: no film has one of the {len(GENRES)} genres. {MEND}")
         made = {split: self._split(root, split, rows) for split, rows in films.items()}
         every = [film for rows in films.values() for film in rows]
         left = Counter(genre for film in every for genre in film.others)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from gtimm.core import files
 from gtimm.core.errors import StoreError
 from gtimm.core.files import default_home, entries, file_digest, folder_digest, sweep, whole_file, write_json
 from gtimm.core.seeding import stable_seed, stream, torch_seeded, torch_stream
@@ -97,3 +98,9 @@ def test_what_a_killed_writer_left_is_no_content_and_goes_when_it_is_old(tmp_pat
         assert sweep(tmp_path) == 4
         left.write_text("whole")
     assert [path.name for path in entries(tmp_path)] == ["config.yaml"]
+
+
+@pytest.mark.parametrize("name", ["9" * 300, "a\0b"], ids=["too long", "NUL"])
+def test_names_that_no_file_can_have_are_of_no_file(name: str, tmp_path: Path) -> None:
+    assert not files.is_file(tmp_path / name)
+    assert not files.is_dir(tmp_path / name)

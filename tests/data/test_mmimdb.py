@@ -178,3 +178,10 @@ def test_a_film_without_plots_has_a_hole_and_so_has_a_poster_that_cannot_be_deco
 
 def test_it_keeps_every_promise_of_a_data_set(whole: Path) -> None:
     check_dataset(MMIMDb(root=str(whole)))
+
+
+def test_a_split_without_a_genre_is_named(root: Path) -> None:
+    for key in ("0108052", "0167260"):
+        edit(root, key, genres=["Adult"])
+    with pytest.raises(DataError, match=r"split\.json, 'dev': no film has one of the 23 genres"):
+        load_dataset("mmimdb", root=str(root))

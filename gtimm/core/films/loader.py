@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import DataError, MediaError
+from gtimm.core.files import is_file
 from gtimm.core.films.clips import Clip, Corpus
 from gtimm.core.films.prepared import Prepared
 from gtimm.core.media import FilmPart, has_sound
@@ -85,7 +86,7 @@ class FilmLoader(DatasetLoader):
 
     def absent_clips(self) -> list[Clip]:
         """Return the clips whose film is not there."""
-        return [clip for clip in self.read().every() if not clip.film.is_file()]
+        return [clip for clip in self.read().every() if not is_file(clip.film)]
 
     def folder(self) -> Path:
         """Return the root; raises `DataError` where it is no folder."""
@@ -95,7 +96,7 @@ class FilmLoader(DatasetLoader):
         return root
 
     def _films(self, clips: Sequence[Clip]) -> dict[str, _Row]:
-        there = {film: film.is_file() for film in {clip.film for clip in clips}}
+        there = {film: is_file(film) for film in {clip.film for clip in clips}}
         mute: set[Path] = set()
         if self.silent != "error":
             mute = _without_sound(sorted({clip.film for clip in clips if clip.audio is not None and there[clip.film]}))
@@ -116,7 +117,7 @@ class FilmLoader(DatasetLoader):
                 frame, sound = (None if name is None else str(folder.folder / name) for name in (record.frame, record.sound))
                 silent = record.silent and clip.audio is not None
                 rows[clip.name] = _Row(frame, sound, silent=silent, failed=bool(record.failed))
-            elif clip.film.is_file():
+            elif is_file(clip.film):
                 raise DataError(
                     f"{clip.where}: {clip.name!r} is not prepared in {folder.folder}. Run the same `gtimm prepare` again; with "
                     "--skip-unreadable, films that cannot be decoded become holes."

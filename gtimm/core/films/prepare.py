@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from gtimm.core.claims import Claim, claim
 from gtimm.core.errors import DataError, StoreError
 from gtimm.core.features.workers import cores
-from gtimm.core.files import entries, whole_file, write_json
+from gtimm.core.files import entries, is_file, whole_file, write_json
 from gtimm.core.films.clips import Clip
 from gtimm.core.films.loader import FilmLoader
 from gtimm.core.films.prepared import ABOUT, ABSENT, FAILURES, INDEX, Form, Record, read_about, read_index, to_lines
@@ -62,7 +62,7 @@ def prepare(
         DataError: what `loader.read` raises; a film is absent and may not be; a folder of another form.
     """
     clips = loader.read().every()
-    lost = [clip for clip in clips if not clip.film.is_file()]
+    lost = [clip for clip in clips if not is_file(clip.film)]
     if lost and loader.absent == "error":
         raise DataError(
             f"{lost[0].where}: {lost[0].film} does not exist ({len(lost):,} of {len(clips):,} clips have no film). {loader.layout}"
