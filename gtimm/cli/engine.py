@@ -64,13 +64,12 @@ def configured_engine(config: Path) -> Any:
 def _read(text: str) -> dict[str, Any]:
     if "{" not in text and ":" not in text:
         return {"name": text.strip()}
-    import yaml
-
     from gtimm.core.errors import ConfigError
+    from gtimm.core.plain import from_yaml
 
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = from_yaml(text)
+    except ValueError:
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("name"), str):
         raise ConfigError(f"--engine is a name or YAML such as '{{name: ray, workers: 4}}'; found {text!r}.")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtimm.core.bank.files import encode
-from gtimm.core.bank.labelled import leads_out
 from gtimm.core.errors import DataError, StoreError
-from gtimm.core.files import entries, whole_file, write_json
+from gtimm.core.files import entries, leads_out, whole_file, write_json
 from gtimm.core.media import load_image
 from gtimm.core.plain import from_json
 from gtimm.core.targets import class_names

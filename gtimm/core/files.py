@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gtimm.core.errors import StoreError
@@ -68,6 +68,34 @@ def is_file(path: Path) -> bool:
 def is_dir(path: Path) -> bool:
     """Return whether there is a folder, whatever the name holds."""
     return os.path.isdir(path)
+
+
+def names_outside(name: str) -> str | None:
+    """Return how a name in a file of strangers is none of a file in its folder, links aside; `None` where it may be one."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute():
+        return "is an absolute path"
+    if ".." in pure.parts:
+        return "leads out of the folder through '..'"
+    if not pure.parts:
+        return "names no file"
+    return "is no path of this system" if "\0" in name else None
+
+
+def leads_out(folder: Path, name: str) -> str | None:
+    """Return how a file name leads out of its folder, by what it says or by a link; `None` where it does not.
+
+    Example:
+        >>> leads_out(Path("bank"), "../secret.png"), leads_out(Path("bank"), "ab/cd.png")
+        ("leads out of the folder through '..'", None)
+    """
+    if reason := names_outside(name):
+        return reason
+    try:
+        inside = (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return "is no path of this system"
+    return None if inside else "leads out of the folder through a symbolic link"
 
 
 def entries(folder: Path) -> list[Path]:

@@ -61,8 +61,8 @@ class Pipeline:
         imputer: what fills the gaps of the training rows; by modality too. `None` leaves them absent, which the fusion must accept.
         fusion: how embeddings become a prediction.
         eval_imputer: what fills gaps at validation and test; it may not need labels. By modality, one that is not named is left absent,
-            which the fusion must accept. Beside a fusion of `last_block` features a
-            `"zero"` without a level, the default of both imputers, is that of the payload.
+            which the fusion must accept. Beside a fusion of `last_block` features a `"zero"` without a level, the default of both
+            imputers, is that of the payload.
         modalities: use only these; by default all of the data. A model of one modality is a baseline.
         rows: `"complete"` trains only on rows that have all the modalities used (low-resource training).
         unseen: modalities whose training payloads are taken as missing in every row: what fills them stands alone (zero-shot).

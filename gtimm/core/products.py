@@ -1,7 +1,7 @@
 """Large float32 products on a CPU through oneDNN, which uses the widest registers of every maker's processors.
 
-MKL, behind `torch.mm` and `torch.bmm`, does so on Intel's alone: on an AMD EPYC oneDNN reaches twice its rate (213 against 102 GFLOP/s on
-a core for 128 x 2048 x 64). Values differ by the order of summation. A product always goes the same way, whatever stands beside it.
+MKL, behind `torch.mm` and `torch.bmm`, does not on AMD's, where oneDNN reaches twice its rate (`benchmarks/limits.py` prints both). Values
+differ by the order of summation. A product always goes the same way, whatever stands beside it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 
 def _dense(a: Tensor) -> Tensor:
-    """Return a matrix that oneDNN reads fast: the transpose of a part of a wider one is multiplied a thousand times slower."""
+    """Return a matrix that oneDNN reads fast: the transpose of a part of a wider one is multiplied very slowly."""
     return a if a.stride(1) == 1 or a.mT.is_contiguous() else a.mT.contiguous().mT
 
 

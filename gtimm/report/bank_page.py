@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gtimm.core.bank.files import REJECTED, REJECTIONS, Log, Record
-from gtimm.core.bank.labelled import SUFFIXES, leads_out, read_labelled
+from gtimm.core.bank.labelled import SUFFIXES, read_labelled
 from gtimm.core.bank.upkeep import BankFacts, facts
 from gtimm.core.errors import DataError, MediaError
+from gtimm.core.files import leads_out
 from gtimm.report.html import render, write_text
 from gtimm.report.items import SMALL, address, sound, thumbnail
 

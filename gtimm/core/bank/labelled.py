@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from gtimm.core.bank.files import LOG
 from gtimm.core.errors import DataError
+from gtimm.core.files import leads_out
 from gtimm.core.media import describe
 from gtimm.core.plain import from_json
 from gtimm.core.tables import EXTENSIONS
@@ -81,27 +82,6 @@ def read_labelled(folder: Path, *, need_labels: bool = True) -> LabelledFolder:
     if len(kinds) > 1:
         raise DataError(f"{folder} holds both images ({kinds['image']!r}) and sounds ({kinds['audio']!r}). Keep them apart.")
     return LabelledFolder(folder, next(iter(kinds)), files)
-
-
-def leads_out(folder: Path, name: str) -> str | None:
-    """Return how a file name leads out of its folder, `None` where it does not.
-
-    Example:
-        >>> leads_out(Path("bank"), "../secret.png"), leads_out(Path("bank"), "ab/cd.png")
-        ("leads out of the folder through '..'", None)
-    """
-    pure = PurePosixPath(name)
-    if pure.is_absolute():
-        return "is an absolute path"
-    if ".." in pure.parts:
-        return "leads out of the folder through '..'"
-    if not pure.parts:
-        return "names no file"
-    try:
-        inside = (folder / name).resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):
-        return "is no path of this system"
-    return None if inside else "leads out of the folder through a symbolic link"
 
 
 def _listed(folder: Path, need_labels: bool) -> Iterator[LabelledFile]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gtimm.core.bank.files import ABOUT, FAILURES, LOG, REJECTED, REJECTIONS, Log, is_sound
-from gtimm.core.bank.labelled import SUFFIXES, leads_out
+from gtimm.core.bank.labelled import SUFFIXES
 from gtimm.core.bank.lines import CLAIMS
 from gtimm.core.claims import Staging, claim
 from gtimm.core.errors import ConfigError, MediaError, StoreError, did_you_mean
-from gtimm.core.files import file_digest
+from gtimm.core.files import file_digest, leads_out
 from gtimm.core.media import load_audio, load_image
 from gtimm.core.plain import from_json
 from gtimm.core.progress import progress_bar

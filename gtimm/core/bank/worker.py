@@ -58,8 +58,11 @@ class Worker:
             try:
                 return Made(self._in_parts(self._make, batch, size), size, time.monotonic() - began, self._device)
             except (MemoryError, RuntimeError) as error:
-                if not _lacks_memory(error):
-                    raise
+                if not isinstance(error, MemoryError):  # else nothing more is loaded
+                    from gtimm.core.features.encoding import lacks_memory
+
+                    if not lacks_memory(error):
+                        raise
                 if size == 1:
                     raise GenerationError(
                         f"There is not enough memory to make a single item: {error}. Use a smaller model, size or another device."
@@ -82,14 +85,6 @@ class Worker:
                 raise PluginError(f"{type(self._generator).__name__} returned {len(made)} items for {size} requests.")
             items += made[: len(part)]
         return items
-
-
-def _lacks_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    from gtimm.core.features.encoding import OUT_OF_MEMORY
-
-    return type(error).__name__ == "OutOfMemoryError" or any(text in str(error).lower() for text in OUT_OF_MEMORY)
 
 
 def _free_memory() -> None:

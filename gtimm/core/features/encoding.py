@@ -113,7 +113,8 @@ class EncodingWorker:
 
     @cached_property
     def _call(self) -> Callable[..., Tensor]:
-        encoder = (self._opened or self._backbone.open)(str(self._device))
+        device = str(self._device)
+        encoder = self._opened(device) if self._opened else self._backbone.open(device, "float32")
         if self._options.channels_last and isinstance(module := getattr(encoder, "model", None), torch.nn.Module):
             module.to(memory_format=torch.channels_last)
         return torch.compile(encoder.encode) if self._options.compile else encoder.encode
@@ -131,7 +132,7 @@ class EncodingWorker:
                 values: NDArray[np.float32] = call(batch.kind, tensor, batch.depth).float().cpu().numpy()
                 return values
         except (RuntimeError, MemoryError) as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             if len(items) == 1:
                 raise GtimmError(
@@ -154,5 +155,6 @@ def unlike(payload: Payload, name: str, error: ItemError) -> PluginError:
     return PluginError(f"{name}{describe(payload)}: {error}")
 
 
-def _lacks_memory(error: Exception) -> bool:
+def lacks_memory(error: Exception) -> bool:
+    """Return whether an error says that memory ran out, of this machine or of an accelerator."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error).lower() for text in OUT_OF_MEMORY)

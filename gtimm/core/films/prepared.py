@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from gtimm.core.bank.files import is_whole
 from gtimm.core.errors import DataError
+from gtimm.core.files import names_outside
 from gtimm.core.films.clips import Clip
 from gtimm.core.media import FilmPart
 from gtimm.core.plain import from_json
@@ -158,13 +159,7 @@ def _is_sound(record: Record) -> bool:
     names = [name for name in (record.frame, record.sound) if name is not None]
     if not all(isinstance(name, str) for name in (record.clip, *names)) or not isinstance(record.failed, dict):
         return False
-    return not any(
-        "\0" in name
-        or any("\ud800" <= letter <= "\udfff" for letter in name)
-        or PurePosixPath(name).is_absolute()
-        or ".." in PurePosixPath(name).parts
-        for name in names
-    )
+    return not any(names_outside(name) or any("\ud800" <= letter <= "\udfff" for letter in name) for name in names)
 
 
 def to_lines(values: Sequence[dict[str, Any]]) -> str:

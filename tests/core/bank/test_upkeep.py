@@ -13,11 +13,12 @@ import soundfile
 from PIL import Image
 
 from gtimm.core.bank import Bank
-from gtimm.core.bank.labelled import leads_out, read_labelled
+from gtimm.core.bank.labelled import read_labelled
 from gtimm.core.bank.transfer import export_bank, folder_names, import_folder
 from gtimm.core.bank.upkeep import facts, find_bank, list_banks, repair, verify
 from gtimm.core.claims import claim
 from gtimm.core.errors import ConfigError, DataError, StoreError
+from gtimm.core.files import leads_out
 from gtimm.core.media import load_image
 from gtimm.core.prompts import plan_requests
 from gtimm.engines.local import LocalEngine
