@@ -14,13 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from predict import highest, private
 
 from gtimm.core.features import FeatureStore
 from gtimm.core.features.room import gathered
@@ -44,31 +42,6 @@ def build(folder: Path) -> None:
         values = np.zeros((SHARD, SIZE), np.float32)
         values[:, 0] = rows
         write_rows(folder / f"{begin:08d}.shard", names(rows), values, values.dtype)
-
-
-def private() -> float:
-    """MB of this process that only swap could take; pages of files, those not written back yet included, are none."""
-    fields = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-    return int(fields["Anonymous"].split()[0]) / 1000
-
-
-@contextmanager
-def highest(found: list[float]) -> Iterator[None]:
-    """Append the highest private memory of what runs inside, sampled every 20 ms."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.02):
-            found.append(private())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        found.append(private())
 
 
 def read(folder: Path) -> None:
@@ -120,7 +93,7 @@ def train(folder: Path) -> None:
     assert one.head is not None
     seconds = time.perf_counter() - began - gathering
     print(f"gathered in {gathering:.0f} s, {EPOCHS} epochs of {TRAIN:,} rows in {seconds:.1f} s")
-    print(f"{max(top) - max(base):.1f}")
+    print(f"{top[0] - base[0]:.1f}")
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """Memory and speed of predicting 1,000,000 rows, whose vectors are memory-mapped and half of which lack a modality.
 
 Two modalities of 64 floats, `precomputed`; what is missing is retrieved from 2,000 training rows. A fresh process trains on those, then
-predicts 1,000,000 rows and, before that, 100,000. Its private memory (anonymous pages and private dirty ones, from the kernel's
-smaps_rollup, sampled every 20 ms) may grow by less than 100 MB over what the predictions themselves take, 45 MB of a million rows. Physical
+predicts 1,000,000 rows and, before that, 100,000. Its private memory (anonymous pages, from the kernel's smaps_rollup,
+sampled every 20 ms) may grow by less than 100 MB over what the predictions themselves take, 45 MB of a million rows. Physical
 limit: the features of the rows in hand, 16,384 x 2 x 64 floats are 8 MB, and their similarities to the training rows, 64 MB at a time.
 The vectors, and the store that they pass through, stay on disk and in the page cache.
 """
@@ -27,14 +27,14 @@ KINDS = {"left": "vector", "right": "vector"}
 
 
 def private() -> float:
-    """MB of this process that are its own."""
+    """MB of this process that only swap could take; pages of files, those not written back yet included, are none."""
     fields = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-    return max(int(fields[name].split()[0]) for name in ("Private_Dirty", "Anonymous")) / 1000
+    return int(fields["Anonymous"].split()[0]) / 1000
 
 
 @contextmanager
 def highest(found: list[float]) -> Iterator[None]:
-    """Append the highest private memory of what runs inside."""
+    """Append the highest private memory of what runs inside, sampled every 20 ms."""
     over, seen = threading.Event(), [private()]
 
     def watch() -> None:
