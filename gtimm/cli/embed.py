@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
+from gtimm.cli.generate import INTERRUPTED
 from gtimm.core.terminal import notes_of, terminal
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from gtimm.core.config import RunConfig
     from gtimm.core.pipeline import Pipeline
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def embed_config(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from gtimm.cli.generate import INTERRUPTED
 from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from gtimm.core.films.prepare import Report
     from gtimm.core.films.tables import PreparedTables
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 SHOWN = 5  # failures on the screen
 
 
