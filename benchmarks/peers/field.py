@@ -23,7 +23,7 @@ class Contender:
         script: file of `contenders/`, without its ending.
         place: environment that it runs in.
         options: command line options.
-        choice: combinations of options to choose from on validation, for each share of missing images.
+        choice: combinations of options to choose from on validation, for each share of missing images; of one nothing is chosen.
         reads: `embeddings` (made for it), or `files`, from which it makes what it needs.
         keeps: whether it has a folder that later runs find again.
         masks: how many masks at most, the first of each share before the second of any; fewer than the others for what takes long.
@@ -79,6 +79,15 @@ FIELD = [
     Contender("iMML, M3Care", "imml_classifier", "imml", {"method": "m3care"}, M3CARE, masks=2),
     Contender("iMML raw, MUSE", "imml_classifier", "imml", {"method": "muse", "raw": True}, MUSE, "files", masks=1),
     Contender("iMML raw, M3Care", "imml_classifier", "imml", {"method": "m3care", "raw": True}, M3CARE, "files", masks=1),
+    Contender(
+        "iMML raw, M3Care with ResNet-18",
+        "imml_classifier",
+        "imml",
+        {"method": "m3care", "raw": True, "pictures": True},
+        [{"lr": 1e-3, "epochs": 10}],
+        "files",
+        masks=1,
+    ),
 ]
 OURS, PLAIN = "gtimm, GTI-MM 100 a class", "diffusers script, re-encoding, 100 a class"
 """Whose processor seconds the last line compares."""

@@ -58,7 +58,7 @@ def measure(
         chosen: options chosen on validation.
         build: folder of data and outcomes.
         threads: of numerical libraries.
-        kept: name of the folder that it keeps things in, shared by runs with the same name.
+        kept: name of the folder that it keeps things in, shared by runs with the same name and the same seed.
         again: run what was not measured before; without it that is None.
 
     Raises:
@@ -76,8 +76,9 @@ def measure(
         return None
     outcome.parent.mkdir(parents=True, exist_ok=True)
     found, laps, said = (outcome.with_name(f"{label}{ending}") for ending in (".npz", ".laps", ".log"))
-    arguments = contender.arguments(chosen, int(mask.rpartition("-")[2]))
-    store = build / "kept" / f"{name}-{kept}"
+    seed = int(mask.rpartition("-")[2])
+    arguments = contender.arguments(chosen, seed)
+    store = build / "kept" / f"{name}-{kept}-{seed}"
     whole = store.with_name(f"{store.name}.whole")
     first = contender.keeps and not whole.exists()
     if contender.keeps:

@@ -125,7 +125,7 @@ def choose(field: list[Contender], pythons: dict[str, Path], missing: list[float
     """Choose each contender's options by accuracy on the validation rows of the first mask, and write them with all that was tried."""
     for share in missing:
         for contender in field:
-            if contender.like:
+            if contender.like or len(contender.choice) == 1:
                 continue
             tried: list[tuple[Options, float]] = []
             for options in contender.choice:
@@ -148,6 +148,8 @@ def command() -> str:
 
 def _chosen(chosen: dict[str, Any], share: float, contender: Contender) -> Options:
     """Return what was chosen for a share of missing images; for one that nothing was chosen for, of the nearest."""
+    if len(contender.choice) == 1:
+        return contender.choice[0]
     name = contender.like or contender.name
     there = [key for key, entries in chosen.items() if name in entries]
     if not there:

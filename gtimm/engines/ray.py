@@ -47,7 +47,8 @@ class RayEngine(Engine):
     Attributes:
         address: of a cluster, such as `"auto"` (the one that this machine belongs to), `"10.0.0.1:6379"` or `"ray://head:10001"`. By
             default that of RAY_ADDRESS or of the one that this machine belongs to; else one is started here, to the end of the process.
-            A process that is connected to a cluster stays with it. `ray://` needs `pip install 'ray[client]'`.
+            A process that is connected to a cluster stays with it. `ray://` needs `pip install 'ray[client]'`. To a cluster that asks
+            for a token, Ray sends it to a given address only with RAY_AUTH_MODE=token in this process's environment.
         workers: how many; by default as many as the cluster has room for, at most one for each batch. A worker starts working when there
             is room for it.
         cpus: cores of a worker; by default as many as the work has threads, with a GPU 1.
@@ -139,7 +140,7 @@ class RayEngine(Engine):
         try:
             ray.init(address=self.address, include_dashboard=False, configure_logging=False, log_to_driver=False)
         except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-            raise EngineError(_no_cluster(self.address, error)) from error
+            raise EngineError(_refused(self.address, error)) from error
 
 
 _kept: dict[RayEngine, list[WorkerPool]] = {}
@@ -159,8 +160,21 @@ def _reach(address: str | None) -> None:
 
 def _no_cluster(address: str | None, error: Exception) -> str:
     return (
-        f"No Ray cluster at {address or 'this machine'}: {error}. Start one with `ray start --head`, give the address that it prints, or "
+        f"No Ray cluster at {address}: {error}. Start one with `ray start --head`, give the address that it prints, or "
         "leave the address out to use this machine alone."
+    )
+
+
+def _refused(address: str | None, error: Exception) -> str:
+    where = address or os.environ.get("RAY_ADDRESS")
+    if where is None:
+        return f"Ray cannot start a cluster on this machine: {error}"
+    if where == "auto":
+        return _no_cluster("this machine", error)
+    return (
+        f"What answers at {where} does not let this process in: {error}. If the cluster asks for a token, put it into "
+        "~/.ray/auth_token or RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token here. It must have this version of Ray and Python; "
+        "`ray://` is for the port of Ray's client server (10001), without `ray://` it is the port that `ray start` prints."
     )
 
 

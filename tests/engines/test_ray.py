@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elsewhere import doubling, dying, looking, meeting, refusing, unmakeable, who
@@ -148,6 +150,24 @@ def test_an_address_where_nothing_answers_is_an_error_in_seconds(address: str, m
     with pytest.raises(EngineError, match=rf"No Ray cluster at {address}: .*Start one with `ray start --head`"):
         list(RayEngine(address=address).run(doubling, [1]))
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("mode", [None, "token"])
+def test_a_cluster_that_asks_for_a_token_says_how_to_send_it(mode: str | None, cluster: Any) -> None:
+    address = cluster.get_runtime_context().gcs_address
+    code = (
+        "from gtimm.core.errors import EngineError\nfrom gtimm.engines.ray import RayEngine\n"
+        f"try: print(list(RayEngine(address={address!r}).run(lambda device: abs, [-1])))\n"
+        "except EngineError as error: print(error)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    environment |= {} if mode is None else {"RAY_AUTH_MODE": mode}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+    if mode:
+        assert said == "[(0, 1)]\n"
+    else:
+        assert said.startswith(f"What answers at {address} does not let this process in: ")
+        assert "set RAY_AUTH_MODE=token here" in said
 
 
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ if not args.store.exists():
         (args.store / name).mkdir(parents=True)
         for start in range(0, args.per_class, 50):
             count = min(50, args.per_class - start)
-            generators = [torch.Generator().manual_seed(start + i) for i in range(count)]
+            generators = [torch.Generator().manual_seed(10_000 * args.seed + start + i) for i in range(count)]
             prompts = [f"A photo of {name}"] * count
             images = pipeline(prompts, num_inference_steps=15, guidance_scale=1.0, generator=generators).images
             for i, image in enumerate(images):

@@ -26,7 +26,9 @@ tables = {split: pd.read_csv(f"{args.data}/{split}.csv") for split in ("train", 
 data = {s: MultimodalDataset.from_frame(t, columns, "label" if "label" in t else None, root=args.data) for s, t in tables.items()}
 
 stopwatch.lap("fit")
-imputer = {"name": "stable-diffusion-tiny", "per_class": int(args.imputer)} if args.imputer.isdigit() else args.imputer
+imputer = args.imputer
+if imputer.isdigit():
+    imputer = {"name": "stable-diffusion-tiny", "per_class": int(imputer), "seed": args.seed}
 train = {"epochs": 60, "lr": args.lr}
 pipe = Pipeline("imagebind-tiny", imputer, "late", train=train, seed=args.seed, store=args.store, device="cpu", generate=True)
 pipe.fit(data["train"], val=data["val"])

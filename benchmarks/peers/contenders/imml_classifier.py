@@ -27,6 +27,7 @@ parser.add_argument("out", help="file of predictions")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--method", choices=("muse", "m3care"), default="muse")
 parser.add_argument("--raw", action="store_true", help="from pixels and spectrograms instead of embeddings")
+parser.add_argument("--pictures", action="store_true", help="with --raw: images as files, for M3Care's own ResNet-18")
 parser.add_argument("--lr", type=float, default=1e-3)
 parser.add_argument("--epochs", type=int, default=60)
 args = parser.parse_args()
@@ -55,7 +56,12 @@ if args.raw:
     Xs = {s: [pd.DataFrame([features(m, p) for p in rows[s][m]]) for m in SIZES] for s in SPLITS}
 else:
     Xs = {s: [pd.DataFrame(table[f"{s}_{m}"]) for m in SIZES] for s in SPLITS}
+kinds = ["image" if args.pictures else "tabular", "tabular"]
 for which in range(len(SIZES)):
+    if kinds[which] == "image":
+        for split in SPLITS:
+            Xs[split][which] = (f"{args.data}/" + rows[split]["image"]).to_frame()  # no path where it is missing
+        continue
     scaler = StandardScaler().set_output(transform="pandas").fit(Xs["train"][which])
     for split in SPLITS:
         Xs[split][which] = scaler.transform(Xs[split][which]).astype(np.float32)
@@ -72,8 +78,8 @@ def rows_of(split: str, labels: np.ndarray) -> object:
 
 
 more = {"vocab": []} if args.method == "m3care" else {}  # M3Care asks to download one of text without it
-sizes = [X.shape[1] for X in Xs["train"]]
-model = Model(modalities=["tabular", "tabular"], input_dim=sizes, output_dim=10, learning_rate=args.lr, **more)
+sizes = [X.shape[1] for X, kind in zip(Xs["train"], kinds, strict=True) if kind == "tabular"]
+model = Model(modalities=kinds, input_dim=sizes, output_dim=10, learning_rate=args.lr, **more)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 trainer = lightning.Trainer(max_epochs=args.epochs, accelerator="cpu", **quiet)
 trainer.fit(model, DataLoader(rows_of("train", y), batch_size=128, shuffle=True))
