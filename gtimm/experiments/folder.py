@@ -38,13 +38,22 @@ class RunFolder:
             sweep(folder)
 
     def config(self, config: dict[str, Any]) -> None:
-        """Write `config.yaml`, which runs again as it is."""
+        """Write `config.yaml`, which runs again as it is.
+
+        A run that did not end goes on with another configuration: outcomes are found by all that decides them.
+
+        Raises:
+            ConfigError: the results of another configuration are there.
+        """
         import yaml
 
         path = self.path / "config.yaml"
-        if path.is_file() and _read(path) != config:
-            raise ConfigError(f"{self.path} holds a run of another configuration; choose another folder with -o.")
-        with whole_file(self.path / "config.yaml") as temporary:
+        if path.is_file() and (self.path / "results.json").exists() and (changed := _differences(_read(path), config)):
+            raise ConfigError(
+                f"{self.path} holds the results of another configuration: {'; '.join(changed[:5])}{'; ...' if len(changed) > 5 else ''}. "
+                f"Choose another folder with -o; with a copy of {self.path / CELLS} in it, what is the same is not computed again."
+            )
+        with whole_file(path) as temporary:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def log(self, event: str, **fields: Any) -> None:
@@ -66,6 +75,19 @@ class RunFolder:
         written = checked_results(results)
         write_json(self.path / "results.json", written)
         return written
+
+
+def _differences(there: Any, here: Any, field: str = "") -> list[str]:
+    """Return the fields in which two configurations differ, in words."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        names = dict.fromkeys([*here, *there])
+        return [one for name in names for one in _differences(there.get(name), here.get(name), f"{field}.{name}".lstrip("."))]
+    return [] if there == here else [f"{field} was {_short(there)}, is {_short(here)}"]
+
+
+def _short(value: Any) -> str:
+    text = "not given" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _read(path: Path) -> Any:

@@ -171,9 +171,20 @@ def test_a_folder_of_another_configuration_is_left_alone(tmp_path: Path) -> None
     config = table(tmp_path)
     run_config(write(tmp_path, config), tmp_path / "out")
     before = (tmp_path / "out" / "results.json").read_bytes()
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match=r"another configuration: seeds was 2, is 1\. .*another folder with -o"):
         run_config(write(tmp_path, {**config, "seeds": 1}), tmp_path / "out")
     assert (tmp_path / "out" / "results.json").read_bytes() == before
+
+
+def test_a_run_that_did_not_end_goes_on_with_a_mended_configuration(tmp_path: Path) -> None:
+    config = table(tmp_path)
+    run_config(write(tmp_path, config), tmp_path / "out")
+    (tmp_path / "out" / "results.json").unlink()
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()}
+    results = run_config(write(tmp_path, {**config, "seeds": 1}), tmp_path / "out")
+    assert results["rows"][0]["seeds"] == 1
+    assert {path: path.stat().st_mtime_ns for path in cells} == cells
+    assert yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["seeds"] == 1
 
 
 def test_the_page_of_a_run_with_holes_at_test_begins_with_its_score(tmp_path: Path) -> None:
