@@ -96,6 +96,18 @@ def test_a_disk_that_fails_at_any_operation_is_said_and_nothing_is_lost(
         assert any(mend in message for mend in ("ree some space", "another folder", "new folder")), message
 
 
+@pytest.mark.parametrize("log", ["whole", "cut off"])
+def test_a_complete_bank_serves_where_nothing_can_be_written(log: str, found: dict[str, Work], tmp_path: Path) -> None:
+    work = found["bank"]
+    work.run(tmp_path)
+    if log == "cut off":
+        path = next(tmp_path.rglob("metadata.jsonl"))
+        path.write_bytes(path.read_bytes()[:-20])
+    assert refused(work, tmp_path, lambda: full_from(0, errno.EROFS)) is None
+    work.run(tmp_path)
+    work.result(tmp_path)  # the log is whole again
+
+
 @pytest.mark.parametrize("name", ["bank", "features", "films", "compare", "model"])
 def test_two_at_once_end_as_one_alone(name: str, found: dict[str, Work], tmp_path: Path) -> None:
     work = found[name]

@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -54,13 +54,19 @@ def write_item(staging: Staging, path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def is_whole(path: Path) -> bool:
+def is_whole(path: Path | str) -> bool:
     """Return whether a file is there and not cut short, from its size and ends; a file that did not change is looked at once."""
+    return _whole(str(path)) is not None
+
+
+def _whole(path: str) -> tuple[str, int, int] | None:
+    """Return name, size and time of a file that is whole."""
     try:
-        state = path.stat()
+        state = os.stat(path)
     except (OSError, ValueError):  # a name that is no path of this system
-        return False
-    return state.st_size > 0 and _ends_well(str(path), state.st_size, state.st_mtime_ns)
+        return None
+    seen = path, state.st_size, state.st_mtime_ns
+    return seen if state.st_size > 0 and _ends_well(*seen) else None
 
 
 @lru_cache(maxsize=1 << 20)
@@ -80,12 +86,9 @@ def _ends_well(path: str, size: int, time: int) -> bool:
 
 def is_sound(path: Path) -> bool:
     """Return whether a file is whole and, where it is PNG, its checksums hold; a file that did not change is read once."""
-    if not is_whole(path):
-        return False
-    if path.suffix != ".png":
-        return True
-    state = path.stat()
-    seen = (str(path), state.st_size, state.st_mtime_ns)
+    seen = _whole(str(path))
+    if seen is None or path.suffix != ".png":
+        return seen is not None
     if seen not in _SOUND:  # only what was sound: a damaged file may be made again within one tick of the file system's clock
         if not _sums_hold(path):
             return False
@@ -123,7 +126,7 @@ class Log:
 
     def read(self) -> list[Record]:
         """Return the records; lines that an interruption cut off are left out."""
-        return [record for _, record in self._lines()]
+        return [record for _, record in _records(self._text())]
 
     def append(self, records: Iterable[Record]) -> None:
         """Append records: all of them, or none.
@@ -131,7 +134,7 @@ class Log:
         Raises:
             StoreError: the file cannot be written; it is as it was.
         """
-        text = "".join(map(_text, records))
+        text = "".join(map(_line, records))
         if not text:
             return
         with self._locked(), _reported(self.path):
@@ -147,31 +150,38 @@ class Log:
                     file.truncate(size)
                     raise
 
-    def rewrite(self, staging: Staging, keep: Any, add: Any) -> None:
-        """Keep the records for which `keep(record)`, and append `add(kept records)`; written only where that changes something."""
-        with self._locked():
-            whole = self.path.read_bytes().count(b"\n") if self.path.is_file() else 0
-            lines = [(line, record) for line, record in self._lines() if keep(record)]
-            more = [_text(record) for record in add([record for _, record in lines])]
-            if more or len(lines) != whole or not self._ends():
-                with staging.whole_file(self.path) as temporary:
-                    temporary.write_text("".join([*(line + "\n" for line, _ in lines), *more]), encoding="utf-8")
+    def rewrite(self, keep: Callable[[Record, bool], bool], add: Callable[[set[str]], Iterable[Record]] | None = None) -> None:
+        """Keep some records and append others; nothing is locked or written where that changes nothing.
 
-    def _ends(self) -> bool:
-        return not self.path.is_file() or self.path.read_bytes()[-1:] in (b"\n", b"")
+        Args:
+            keep: whether a record stays; is told whether one of the same file does already.
+            add: the records to append to those of these files.
 
-    def _lines(self) -> Iterator[tuple[str, Record]]:
-        if not self.path.is_file():
+        Raises:
+            StoreError: the file is to change and cannot be written; it is as it was.
+        """
+        if self._changed(keep, add) is None:
             return
+        with self._locked():
+            if (text := self._changed(keep, add)) is not None:
+                with Staging(self.path.parent) as staging, staging.whole_file(self.path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+
+    def _changed(self, keep: Callable[[Record, bool], bool], add: Callable[[set[str]], Iterable[Record]] | None) -> str | None:
+        """Return the text that `rewrite` makes, `None` where it is so already."""
+        before, names, kept = self._text(), set[str](), list[str]()
+        for line, record in _records(before):
+            if keep(record, record["file_name"] in names):
+                names.add(record["file_name"])
+                kept.append(line + "\n")
+        text = "".join([*kept, *map(_line, add(names) if add else ())])
+        return None if text == before else text
+
+    def _text(self) -> str:
+        if not self.path.is_file():
+            return ""
         with _reported(self.path):
-            text = self.path.read_text("utf-8", "replace")
-        for line in text.split("\n"):
-            try:
-                record = from_json(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("file_name"), str):
-                yield line, record
+            return self.path.read_text("utf-8", "replace")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -183,7 +193,18 @@ class Log:
                 mine.release()
 
 
-def _text(record: Record) -> str:
+def _records(text: str) -> Iterator[tuple[str, Record]]:
+    """Yield the lines that are whole, and their records."""
+    for line in text.split("\n"):
+        try:
+            record = from_json(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("file_name"), str):
+            yield line, record
+
+
+def _line(record: Record) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 

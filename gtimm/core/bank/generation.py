@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from gtimm.core.bank.files import FAILURES, LOG, REJECTED, REJECTIONS, Log, Reco
 from gtimm.core.bank.lines import CLAIMS, described, failure, line, mend, note, rejection, repetitions, times_failed
 from gtimm.core.bank.worker import Made, Worker
 from gtimm.core.claims import Claim, Staging, claim
-from gtimm.core.errors import GenerationError, MediaError
+from gtimm.core.errors import GenerationError, MediaError, StoreError
 from gtimm.core.imputer import Failure
 from gtimm.core.progress import progress_bar
 
@@ -127,18 +127,18 @@ class Generation:
     def run(self, plan: Plan) -> int:
         """Make what is missing of a plan and return how many items were written; raises as `Bank.make`."""
         missing, gate = plan.missing, self._generator.gate
-        if plan.folder.is_dir():
-            mend(plan, self._generator)
         plan = self._mine(plan)
         self._refuse(plan)
+        if plan.folder.is_dir():
+            with nullcontext() if plan.batches else suppress(StoreError):  # what is all there serves in a folder of others too
+                mend(plan, self._generator)
         if plan.batches or (gate is not None and gate.duplicates is not None and plan.folder.is_dir()):
-            with Staging(plan.folder) as staging:
-                self._judge = None if gate is None else gate.open(self._device, plan)
-                try:
-                    plan = self._rounds(plan, staging)
-                finally:
-                    if self._count.written:
-                        note(plan, self._generator, self._count.device, self._count.seconds / max(self._count.items, 1))
+            self._judge = None if gate is None else gate.open(self._device, plan)
+            try:
+                plan = self._rounds(plan)
+            finally:
+                if self._count.written:
+                    note(plan, self._generator, self._count.device, self._count.seconds / max(self._count.items, 1))
         failed = {**self._count.failed, **self._spent(plan)}
         if failed:
             first = next(iter(failed.values()))
@@ -164,7 +164,7 @@ class Generation:
                 f"{plan.missing} items are not in the bank {plan.folder} and generate=False. Pass generate=True to make them."
             )
 
-    def _rounds(self, plan: Plan, staging: Staging) -> Plan:
+    def _rounds(self, plan: Plan) -> Plan:
         """Make batches until nothing lacks: all with their first seeds, then all that were rejected once, and so on."""
         log = Log(plan.folder / FAILURES)
         known = times_failed(log)
@@ -181,7 +181,7 @@ class Generation:
                 continue
             if wait:
                 time.sleep(WAIT_SECONDS)
-            made = self._round(plan, chosen, staging)
+            made = self._round(plan, chosen)
             left = None if left is None else left - made
             wait = made == 0
             if made == 0:  # others are at it: what failed with them since we began failed for us too
@@ -205,7 +205,7 @@ class Generation:
         """Reject duplicates when everything else is there; returns whether there is nothing more to do."""
         if self._judge is None or self._generator.gate is None or self._generator.gate.duplicates is None:
             return True
-        if self._lacks(plan):
+        if self._lacks(plan) or not any(self._judge.duplicates(plan)):
             return True
         mine = claim(plan.folder / CLAIMS / DUPLICATES, wait=True)
         try:
@@ -235,13 +235,14 @@ class Generation:
         """Return whether a batch is the one that makes an item, and the item is not there and did not fail in this run."""
         return plan.due(index, plan.rounds[place]) and index not in self._count.failed and not plan.there(index)
 
-    def _round(self, plan: Plan, chosen: list[int], staging: Staging) -> int:
+    def _round(self, plan: Plan, chosen: list[int]) -> int:
         """Make the batches that are free; returns how many."""
         claimed = _Claimed(plan, chosen, lambda place: self._stale(plan, place))
         title, made = f"Generating {plan.requests[0].kind}s", 0
         items = sum(len(set(plan.batches[place])) for place in chosen)
         with ExitStack() as stack:
             stack.callback(claimed.release_all)
+            staging = stack.enter_context(Staging(plan.folder))
             advance = stack.enter_context(progress_bar(title, items, "items"))
             writer = stack.enter_context(ThreadPoolExecutor(max_workers=1))
             jobs: deque[Future[None]] = deque()

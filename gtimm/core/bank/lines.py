@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.bank.files import ABOUT, FAILURES, LOG, REJECTED, REJECTIONS, Log, Record
-from gtimm.core.claims import Staging, claim
+from gtimm.core.claims import claim
 from gtimm.core.errors import StoreError
 from gtimm.core.files import sweep, write_json
 from gtimm.core.plain import from_json
@@ -28,31 +28,26 @@ def mend(plan: Plan, generator: Generator) -> None:
     rejected after it had been kept is put aside.
     """
     sweep(plan.folder)
-    log = Log(plan.folder / LOG)
     here = {plan.name(i): i for i in range(len(plan.keys))}
-    names = {record["file_name"] for record in log.read()}
-    lost = {i for name, i in here.items() if name not in names and plan.there(i)}
+    there = {name for name, i in here.items() if plan.there(i)}
+    rejected = _put_aside(plan)
+    mine: set[int] = set()
+
+    def is_gone(name: str) -> bool:
+        return name in here and name not in there and not plan.there(here[name])  # it may have been made since
+
     with ExitStack() as stack:
-        staging = stack.enter_context(Staging(plan.folder))
-        rejected = _put_aside(plan)
-        mine = _nobody_writes(plan, lost, stack)
-        seen: set[str] = set()
 
-        def keep(record: Record) -> bool:
-            name = record["file_name"]
-            index = here.get(name)
-            fine = name not in seen and name not in rejected and (index is None or plan.there(index))
-            seen.add(name)
-            return fine
+        def keep(record: Record, again: bool) -> bool:
+            return not again and record["file_name"] not in rejected and not is_gone(record["file_name"])
 
-        def add(records: Iterable[Record]) -> list[Record]:
-            known = {record["file_name"] for record in records}
-            return [line(plan, i, generator, plan.size, None) for i in sorted(mine) if plan.name(i) not in known]
+        def add(names: set[str]) -> list[Record]:
+            if not mine:
+                mine.update(_nobody_writes(plan, {here[name] for name in there - names}, stack))
+            return [line(plan, i, generator, plan.size, None) for i in sorted(mine) if plan.name(i) not in names]
 
-        log.rewrite(staging, keep, add)
-        failures = Log(plan.folder / FAILURES)
-        if failures.path.is_file():
-            failures.rewrite(staging, lambda r: r["file_name"] not in here or not plan.there(here[r["file_name"]]), lambda _: [])
+        Log(plan.folder / LOG).rewrite(keep, add)
+    Log(plan.folder / FAILURES).rewrite(lambda record, _: record["file_name"] not in here or is_gone(record["file_name"]))
     with suppress(OSError):
         (plan.folder / CLAIMS).rmdir()
 
@@ -134,9 +129,8 @@ _VERSIONS: dict[str, str | None] = {}
 
 
 def failure(plan: Plan, index: int, reason: str) -> Record:
-    """Return the line of an item that could not be made."""
-    times = times_failed(Log(plan.folder / FAILURES)).get(plan.name(index), (0, ""))[0]
-    return {"file_name": plan.name(index), "reason": reason, "count": times + 1, **_asked(plan, index)}
+    """Return the line of an item that could not be made this time."""
+    return {"file_name": plan.name(index), "reason": reason, **_asked(plan, index)}
 
 
 def rejection(plan: Plan, index: int, reason: str, scores: dict[str, Any] | None) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -68,22 +69,20 @@ class Plan:
 
     def path(self, index: int) -> Path:
         """Return the file of one request's item."""
-        key = self.keys[index]
-        return self.folder / key[:2] / f"{key}{SUFFIX[self.requests[index].kind]}"
+        return self.folder / self.name(index)
 
     def name(self, index: int) -> str:
         """Return the path of one request's item as the log has it."""
-        return self.path(index).relative_to(self.folder).as_posix()
+        return _name(self.keys[index], self.requests[index].kind)
 
     def passed_over(self, index: int) -> list[str]:
         """Return the names, as the log has them, of what was rejected of one request."""
-        suffix = SUFFIX[self.asked[index].kind]
-        keys = [self.at(index, attempt).key(self.fingerprint) for attempt in range(self.attempts[index])]
-        return [f"{key[:2]}/{key}{suffix}" for key in keys]
+        before = [self.at(index, attempt) for attempt in range(self.attempts[index])]
+        return [_name(request.key(self.fingerprint), request.kind) for request in before]
 
     def there(self, index: int) -> bool:
         """Return whether one request's item is in the bank and not cut short."""
-        return is_whole(self.path(index))
+        return is_whole(os.path.join(self.folder, self.name(index)))  # a path object for each would take most of the time
 
     def at(self, index: int, attempt: int) -> Request:
         """Return one request with the seed that is tried after so many rejections."""
@@ -116,11 +115,13 @@ class Plan:
 
     def part(self, shard: tuple[int, int] = (1, 1)) -> Plan:
         """Return the plan with a shard's batches that lack a wanted item."""
-        lacking = {i for i in self.chosen if self.attempts[i] <= self.retries and not self.there(i)}
+        absent = [i for i in self.chosen if not self.there(i)]
+        lacking = {i for i in absent if self.attempts[i] <= self.retries}
         todo = [(batch, turn) for batch, turn in self.layout(shard) if any(i in lacking and self.due(i, turn) for i in batch)]
         return replace(
             self,
             batches=[batch for batch, _ in todo],
+            missing=len(absent),
             rounds=[turn for _, turn in todo],
             claims=[self.claim(batch, turn) for batch, turn in todo],
         )
@@ -154,11 +155,23 @@ class Bank:
             gate.check(requests)
         folder = self.folder / self._name(generator, fingerprint, requests)
         chosen = range(len(requests)) if wanted is None else wanted
-        plan = Plan(folder, keys, current, [], 0, requests, chosen, attempts, fingerprint=fingerprint, tries=[FIRST] * len(keys))
-        plan = replace(plan, size=generator.batch_size, retries=0 if gate is None else gate.retries)
+        plan = Plan(
+            folder,
+            keys,
+            current,
+            batches=[],
+            missing=0,
+            asked=requests,
+            wanted=chosen,
+            attempts=attempts,
+            fingerprint=fingerprint,
+            tries=[FIRST] * len(keys),
+            size=generator.batch_size,
+            retries=0 if gate is None else gate.retries,
+        )
         if gate is not None:
             _pass_over(plan, current)
-        return replace(plan.part(), missing=sum(not plan.there(index) for index in plan.chosen))
+        return plan.part()
 
     def make(
         self,
@@ -193,7 +206,7 @@ class Bank:
 
     def drop_damaged(self, plan: Plan) -> int:
         """Remove wanted items whose bytes changed on disk, so that they are made again; returns how many."""
-        bad = [plan.path(i) for i in plan.wanted if plan.there(i) and not is_sound(plan.path(i))]
+        bad = [path for path in map(plan.path, plan.wanted) if not is_sound(path) and is_whole(path)]
         for path in bad:
             try:
                 path.unlink(missing_ok=True)
@@ -209,6 +222,11 @@ class Bank:
         if generator.gate is not None:
             fingerprint += generator.gate.model_dump_json() + generator.gate.scope(requests)
         return f"{type(generator).__name__.lower()}-{hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()}"
+
+
+def _name(key: str, kind: str) -> str:
+    """Return the path of an item, with a slash, in a folder for each two first digits."""
+    return f"{key[:2]}/{key}{SUFFIX[kind]}"
 
 
 def seconds_per_item(folder: Path, device: str, *, anywhere: bool = True) -> float | None:

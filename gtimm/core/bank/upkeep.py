@@ -11,7 +11,7 @@ from typing import Any
 from gtimm.core.bank.files import ABOUT, FAILURES, LOG, REJECTED, REJECTIONS, Log, is_sound
 from gtimm.core.bank.labelled import SUFFIXES
 from gtimm.core.bank.lines import CLAIMS
-from gtimm.core.claims import Staging, claim
+from gtimm.core.claims import claim
 from gtimm.core.errors import ConfigError, MediaError, StoreError, did_you_mean
 from gtimm.core.files import file_digest, leads_out
 from gtimm.core.media import load_audio, load_image
@@ -200,17 +200,13 @@ def repair(folder: Path, damages: Sequence[Damage]) -> Mended:
         done.removed.append(damage.name)
     if not log.path.is_file():
         return done
-    seen: set[str] = set()
 
-    def keep(record: dict[str, Any]) -> bool:
+    def keep(record: dict[str, Any], again: bool) -> bool:
         name = record["file_name"]
-        fine = name not in seen and leads_out(folder, name) is None and os.path.isfile(folder / name)
-        seen.add(name)
-        return fine
+        return not again and leads_out(folder, name) is None and os.path.isfile(folder / name)
 
     before = sum(1 for _ in _raw(log))
-    with Staging(folder) as staging:
-        log.rewrite(staging, keep, lambda _: [])
+    log.rewrite(keep)
     done.lines = before - sum(1 for _ in _raw(log))
     return done
 

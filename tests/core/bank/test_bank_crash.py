@@ -226,16 +226,28 @@ def test_a_damaged_item_is_found_and_made_again(tmp_path: Path, harm: str) -> No
     check_log(tmp_path)
 
 
-def test_a_failure_is_recorded_with_its_count_and_mended_by_the_next_run(tmp_path: Path) -> None:
+def test_every_failure_has_a_line_until_a_run_mends_it(tmp_path: Path) -> None:
     for count in (1, 2):
         with pytest.raises(GenerationError):
             make(tmp_path, 2, ToyGenerator(fails=("dog",)))
         lines = [json.loads(line) for line in next(tmp_path.rglob("failures.jsonl")).read_text().splitlines()]
-        assert [line["count"] for line in lines[-2:]] == [count, count]
+        assert sorted(Counter(line["file_name"] for line in lines).values()) == [count, count]
     assert {(line["reason"], line["label"]) for line in lines} == {("too hard", "dog")}
     assert make(tmp_path, 2) == 2
     make(tmp_path, 2)
     assert next(tmp_path.rglob("failures.jsonl")).read_text() == ""
+
+
+def test_failures_are_logged_without_reading_the_log_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, read = bank_files.Log.read, []
+    monkeypatch.setattr(bank_files.Log, "read", lambda self: read.append(self.path.name) or real(self))
+    reads = []
+    for folder, per_class in ((tmp_path / "few", 2), (tmp_path / "many", 30)):
+        read.clear()
+        with pytest.raises(GenerationError):
+            make(folder, per_class, ToyGenerator(fails=("dog",)))
+        reads.append(len(read))
+    assert reads[0] == reads[1]
 
 
 def test_memory_that_runs_out_halves_the_batch_and_the_log_says_so(tmp_path: Path) -> None:
