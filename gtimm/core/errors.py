@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeVar
+
+AnyError = TypeVar("AnyError", bound="GtimmError")
 
 
 class GtimmError(Exception):
@@ -75,6 +78,21 @@ class LostBatchError(EngineError):
 
 class StoreError(GtimmError, RuntimeError):
     """A file of the store is unreadable or cannot be written."""
+
+
+def reworded(error: AnyError, text: str) -> AnyError:
+    """Return a copy of an error with another text, to be raised from it; its class, which may be a plug-in's, is not constructed anew.
+
+    Example:
+        >>> reworded(DataError("it is empty", 7), "Row 3: it is empty").args
+        ('Row 3: it is empty', 7)
+    """
+    made = type(error).__new__(type(error))
+    made.__dict__.update(error.__dict__)
+    made.args = (text, *error.args[1:])
+    if hasattr(error, "__notes__"):
+        made.__notes__ = list(error.__notes__)
+    return made
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

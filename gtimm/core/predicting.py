@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gtimm.core.calibration import entropy, spread, temperature
-from gtimm.core.errors import GtimmError
+from gtimm.core.errors import GtimmError, reworded
 from gtimm.core.imputer import Generator
 from gtimm.core.metrics import THRESHOLD
 from gtimm.core.training.splits import Tables
@@ -153,7 +153,7 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
         try:
             split = filler.split(part, judges, pipeline._states, "eval")
         except GtimmError as error:
-            raise type(error)(_renumbered(str(error), rows)) from error
+            raise reworded(error, _renumbered(str(error), rows)) from error
         most = max(most, most_candidates(split))
         found.put(rows, predictor.predict(split))
     pipeline.taken |= filler.taken
@@ -162,8 +162,10 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
 
 
 def _renumbered(message: str, rows: NDArray[np.int64]) -> str:
-    """Return a message that begins with "Row 7", the seventh of these rows, with the row's number among all rows."""
-    return re.sub(r"^Row (\d+)", lambda found: f"Row {rows[int(found[1])]}", message)
+    """Return a message that begins with "Row 7" or "Row 7 to row 9", of these rows, with the numbers among all rows."""
+    begin = re.match(r"Row \d+( to row \d+)?", message)
+    end = begin.end() if begin else 0
+    return re.sub(r"\d+", lambda number: str(rows[int(number[0])]), message[:end]) + message[end:]
 
 
 def frequencies(labels: Labels, classes: int) -> F32:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gtimm.core.claims import BESIDE, Staging, claim
-from gtimm.core.errors import ConfigError, GtimmError, StoreError, WeightsError
+from gtimm.core.errors import ConfigError, GtimmError, StoreError, WeightsError, reworded
 from gtimm.core.files import entries, file_digest, write_json
 from gtimm.core.plain import from_json
 from gtimm.core.record import held_rows
@@ -174,7 +174,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     except GtimmError as error:
         if str(source) in str(error):
             raise
-        raise type(error)(f"{source}: {error}") from error
+        raise reworded(error, f"{source}: {error}") from error
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise WeightsError(
             f"{source / FILES[0]} is damaged ({type(error).__name__}: {error}). Save the pipeline again."

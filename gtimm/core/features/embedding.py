@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gtimm.core.errors import LostBatchError
+from gtimm.core.errors import LostBatchError, reworded
 from gtimm.core.features.encoding import Batch, EncodingWorker, prepare_item, unlike
 from gtimm.core.features.preparing import prepare_blocks
 from gtimm.core.features.workers import ItemError, cores
@@ -97,7 +97,7 @@ def embed(
         except LostBatchError as error:
             first, last = job.row(places[error.batch][0]), job.row(places[error.batch][-1])
             rows = f"{first.removesuffix(': ')} to {last.removesuffix(': ').lower()}: " if first else ""
-            raise LostBatchError(f"{rows}{error}", error.batch) from error
+            raise reworded(error, f"{rows}{error}") from error
 
 
 class _Prepared:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gtimm.core.errors import GtimmError, PluginError
+from gtimm.core.errors import GtimmError, PluginError, reworded
 from gtimm.core.features.preparing import prepared_here
 from gtimm.core.features.workers import ItemError
 from gtimm.core.media import describe
@@ -146,7 +146,7 @@ def prepare_item(backbone: Backbone, kind: str, payload: Payload, name: str) -> 
     try:
         item = backbone.prepare(kind, payload)
     except GtimmError as error:
-        raise type(error)(f"{name}{error}") from error
+        raise reworded(error, f"{name}{error}") from error
     return item.detach().numpy() if isinstance(item, torch.Tensor) else np.asarray(item)
 
 
