@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -16,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gtimm.core.bank import Allow, Bank
-from gtimm.core.errors import ConfigError, StoreError
+from gtimm.core.errors import ConfigError
 from gtimm.core.features import ABOUT, FeatureStore
 from gtimm.core.features.job import Job
 from gtimm.core.features.room import finite_rows, gathered
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 FLUSH = 2048  # rows of a shard
 FLUSH_SECONDS = 15.0  # what an interruption may cost
+ENCODERS = 3  # that stay loaded
 
 
 class Workspace:
@@ -60,15 +62,11 @@ class Workspace:
         self.bank = Bank(home / "bank")
         self.counters = {"generated": 0, "embedded": 0}
         self._stores: dict[tuple[str, ...], FeatureStore] = {}
-        self._encoders: dict[str, Encoder] = {}
         self._columns: WeakKeyDictionary[MultimodalDataset, dict[Any, Any]] = WeakKeyDictionary()
 
     def encoder(self, backbone: Backbone) -> Encoder:
-        """Return the loaded encoder of a backbone; loaded once."""
-        key = backbone.fingerprint()
-        if key not in self._encoders:
-            self._encoders[key] = backbone.open(self.device, "float32")
-        return self._encoders[key]
+        """Return the loaded encoder of a backbone; all workspaces share it, and the last `ENCODERS` stay loaded."""
+        return _opened(_Opening(type(backbone), backbone.fingerprint(), self.device, self.options.channels_last, backbone))
 
     def store(self, backbone: Backbone, kind: str, depth: Depth) -> FeatureStore:
         """Return the feature store of one encoder setting."""
@@ -142,16 +140,16 @@ class Workspace:
         store = self.store(job.backbone, job.kind, job.depth)
         if store.missing(job.keys):
             store.refresh()
-        for _ in range(2):
-            self._fill(job, store)
-            with suppress(KeyError):  # a row that is damaged on disk was found only now, and is embedded again
-                return gathered(len(job.keys), store.size, self.home, lambda part: store.get(job.keys[part]))
-        raise StoreError(f"Features cannot be read back from {store.folder}. Run `gtimm cache verify --repair`.")
+        if todo := store.missing(job.keys):  # all at once, since batches are cut from them
+            self._fill(job, store, todo)
 
-    def _fill(self, job: Job, store: FeatureStore) -> None:
-        todo = store.missing(job.keys)
-        if not todo:
-            return
+        def part(rows: slice) -> NDArray[np.float32]:
+            return store.get_or_make(job.keys[rows], lambda lost: self._fill(job, store, [rows.start + i for i in lost]))
+
+        return gathered(len(job.keys), store.size, self.home, part)
+
+    def _fill(self, job: Job, store: FeatureStore, todo: Sequence[int]) -> None:
+        """Embed the payloads at some positions of a job."""
         from gtimm.core.features.embedding import embed
 
         done = 0
@@ -215,6 +213,22 @@ def open_workspace(
     """
     home = Path(store).expanduser().resolve() if store is not None else default_home().resolve()
     return _open(str(home), device, options or EmbedOptions(), engine or registry("engines").create("local"))
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What decides an encoder, and the backbone that opens it."""
+
+    cls: type[Backbone]
+    fingerprint: str
+    device: str
+    channels_last: bool  # a worker lays the weights out so
+    backbone: Backbone = field(compare=False)
+
+
+@lru_cache(maxsize=ENCODERS)
+def _opened(opening: _Opening) -> Encoder:
+    return opening.backbone.open(opening.device, "float32")
 
 
 @lru_cache(maxsize=32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from gtimm.core.bank.duplicates import Repeat, perceptual_hash, repeats
 from gtimm.core.bank.files import LOG, Log
 from gtimm.core.bank.gate import backbone
-from gtimm.core.errors import PluginError, StoreError
+from gtimm.core.errors import PluginError
 from gtimm.core.features import FeatureStore
 from gtimm.core.media import load_audio, load_image
 from gtimm.core.prompts import words
@@ -160,14 +159,12 @@ class Judge:
             about = {"backbone": type(encoder.backbone).__name__, "fingerprint": encoder.backbone.fingerprint(), "kind": kind}
             self._store = FeatureStore(self._embeddings, encoder.backbone.size(kind), about=about)
         names = [bytes.fromhex(key) for key in keys]
-        if self._store.missing(names):
-            self._store.refresh()
-        for _ in range(2):
-            if todo := self._store.missing(names):
-                self._store.put([names[i] for i in todo], encoder(kind, [payloads[i] for i in todo]))
-            with suppress(KeyError):  # a row that is damaged on disk was found only now, and is embedded again
-                return self._store.get(names)
-        raise StoreError(f"Embeddings cannot be read back from {self._embeddings}. Delete the folder; it is made again.")
+        store = self._store
+
+        def make(todo: list[int]) -> None:
+            store.put([names[i] for i in todo], encoder(kind, [payloads[i] for i in todo]))
+
+        return store.get_or_make(names, make)
 
 
 def _told(plan: Plan, of: int, found: Repeat) -> tuple[str, Scores]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +122,29 @@ class FeatureStore:
                 self._lost.update(keys[i] for i in todo.tolist())
             raise KeyError(keys[int(todo[0])])
         return result
+
+    def get_or_make(self, keys: Sequence[bytes], make: Callable[[list[int]], None]) -> F32:
+        """Return (n, size) features; what is not stored, or proves to be damaged on disk, is made first.
+
+        Args:
+            keys: n of them.
+            make: puts in the features of the keys at these positions.
+
+        Raises:
+            StoreError: what was put in cannot be read back.
+        """
+        for _ in range(2):  # what another process put in since may be damaged too
+            with suppress(KeyError):
+                return self.get(keys)
+            self.refresh()
+            if todo := self.missing(keys):
+                make(todo)
+        try:
+            return self.get(keys)
+        except KeyError as error:
+            raise StoreError(
+                f"Features cannot be read back from {self.folder}. Delete the folder; they are made again."
+            ) from error
 
     def put(self, keys: Sequence[bytes], values: NDArray[np.floating[Any]]) -> None:
         """Store (n, size) features under n keys as one shard; keys already there are skipped.

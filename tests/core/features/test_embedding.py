@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -15,11 +17,11 @@ from toys import ToyBackbone, calls, vectors
 
 from gtimm import MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, MediaError, PluginError
-from gtimm.core.features import shard_files
+from gtimm.core.features import room, shard_files
 from gtimm.core.features.embedding import planned
 from gtimm.core.features.workers import Workers, can_fork
 from gtimm.core.options import EmbedOptions
-from gtimm.core.workspace import Workspace, open_workspace
+from gtimm.core.workspace import ENCODERS, Workspace, open_workspace
 
 FORKS = pytest.mark.skipif(not can_fork(), reason="this system cannot fork")
 TWO = EmbedOptions(workers=2)
@@ -235,6 +237,44 @@ def test_a_row_damaged_on_disk_is_embedded_again(home: Path) -> None:
         again, _ = Workspace(home, "cpu").column(vectors(30), "left", ToyBackbone())
     np.testing.assert_array_equal(again, table)
     assert calls["encoded"] == 1
+
+
+def test_rows_damaged_in_many_parts_of_a_large_table_are_all_embedded_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LARGE", 0)
+    monkeypatch.setattr(room, "STEP", 4 * 4 * 5)
+    table, _ = Workspace(home, "cpu").column(vectors(30), "left", ToyBackbone())
+    (path,) = [path for folder in (home / "features").iterdir() for path in shard_files(folder)]
+    content = bytearray(path.read_bytes())
+    for row in range(30):
+        content[-16 * row - 5] ^= 8
+    path.write_bytes(content)
+    calls.clear()
+    with pytest.warns(RuntimeWarning, match="5 rows"):
+        again, _ = Workspace(home, "cpu").column(vectors(30), "left", ToyBackbone())
+    np.testing.assert_array_equal(again, table)
+    assert calls["encoded"] == 30
+
+
+def test_workspaces_share_an_encoder_and_only_the_last_few_stay_loaded(home: Path) -> None:
+    alive: WeakSet[Any] = WeakSet()
+
+    class Opening(ToyBackbone):
+        def open(self, device: str = "cpu", dtype: str = "float32") -> Any:
+            opened = self.model_copy()
+            alive.add(opened)
+            return opened
+
+    spaces = [open_workspace(home, "cpu", EmbedOptions(batch_size=size)) for size in range(1, 6)]
+    assert len({id(space.encoder(Opening())) for space in spaces}) == 1
+    apart = open_workspace(home, "cpu", EmbedOptions(channels_last=True)).encoder(Opening())  # whose weights are laid out anew
+    assert apart is not spaces[0].encoder(Opening())
+    used = spaces[0].encoder(Opening(scale=2.0))
+    for scale in range(3, 9):
+        spaces[0].encoder(Opening(scale=scale))
+    assert used in alive
+    del apart, used
+    gc.collect()
+    assert len(alive) == ENCODERS
 
 
 def test_an_encoder_that_returns_its_input_keeps_no_hold_on_the_workers_memory(home: Path) -> None:
