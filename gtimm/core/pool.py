@@ -228,7 +228,8 @@ class Pool:
 
     def used(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Return the indices of the items that these rows may take, ascending."""
-        groups = np.unique(self.group[rows])
-        groups = groups[groups >= 0]
-        parts = [self.members[self.start[g] : self.start[g + 1]] for g in groups]
-        return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        group = self.group[rows]
+        wanted, used = np.zeros(len(self.start) - 1, np.bool_), np.zeros(len(self.items), np.bool_)
+        wanted[group[group >= 0]] = True
+        used[self.members[np.repeat(wanted, np.diff(self.start))]] = True
+        return np.flatnonzero(used)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gtimm.core.errors import DataError, MediaError
 from gtimm.core.media import check_path, describe, load_audio, load_frame, load_image
@@ -18,10 +18,12 @@ from gtimm.core.targets import is_missing, looks_empty
 if TYPE_CHECKING:
     from gtimm.core.media import Payload
 
+T = TypeVar("T")
+
 _FEW = 4  # cells of one folder that are looked at one by one: listing the folder would not pay
 _LONGER = 20  # times more files in a folder than cells name: not listed to its end
 _LOOKED_AT = 100_000  # names of a folder, for one nearly like a name that is not there
-_AT_A_TIME = 256
+_AT_A_TIME = 8  # rows of a thread
 
 
 def checked_files(cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None) -> list[Payload]:
@@ -92,13 +94,16 @@ def faults(kind: str, rows: Sequence[int], read: Callable[[int], Payload], title
             return row, str(error)
         return None
 
-    found: dict[int, str] = {}
-    with ThreadPoolExecutor() as workers, progress_bar(title or f"Decoding {kind}", len(rows), "files") as advance:
-        for start in range(0, len(rows), _AT_A_TIME):
-            part = rows[start : start + _AT_A_TIME]
-            found.update(result for result in workers.map(judge, part) if result is not None)
-            advance(len(part))
-    return found
+    return dict(result for result in in_threads(judge, rows, title or f"Decoding {kind}") if result is not None)
+
+
+def in_threads(work: Callable[[int], T], rows: Sequence[int], title: str) -> Iterator[T]:
+    """Yield what work on each row gives, in order, with a progress bar; decoders let go of the interpreter's lock."""
+    parts = [rows[start : start + _AT_A_TIME] for start in range(0, len(rows), _AT_A_TIME)]
+    with ThreadPoolExecutor() as workers, progress_bar(title, len(rows), "files") as advance:
+        for found in workers.map(lambda part: [work(row) for row in part], parts):
+            yield from found
+            advance(len(found))
 
 
 _SUPERUSER = hasattr(os, "geteuid") and os.geteuid() == 0

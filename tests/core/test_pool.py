@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,19 @@ def test_used_is_the_union_of_the_candidates(case: tuple[Pool, list[list[int]]])
     pool, expected = case
     rows = np.arange(0, len(expected), 2)
     assert pool.used(rows).tolist() == sorted({i for r in rows for i in expected[r]})
+
+
+def test_the_union_of_many_groups_takes_little_longer_than_a_budget() -> None:
+    rows = np.arange(200_000)
+    pool = Pool.own(items(len(rows)), rows, len(rows))
+
+    def seconds(work: Callable[[], Any]) -> float:
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+
+    budget = min(seconds(lambda: pool.first(1)) for _ in range(5))
+    assert min(seconds(lambda: pool.used(rows)) for _ in range(5)) < 10 * budget
 
 
 @given(classed())

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gtimm.core.errors import MissingnessError, did_you_mean
+from gtimm.core.readable import in_threads
 from gtimm.core.seeding import stream
 from gtimm.core.targets import label_groups
 
@@ -228,7 +229,7 @@ def _property(data: Any, modality: str, name: str) -> F64:
     key = f"{modality}.{name}"
     if key not in memo:
         values = np.full(len(data), np.nan)
-        for row in np.flatnonzero(data.present(modality)).tolist():
-            values[row] = known[name](data.payload(modality, row))
+        rows = np.flatnonzero(data.present(modality)).tolist()
+        values[rows] = list(in_threads(lambda row: known[name](data.payload(modality, row)), rows, f"Reading {key}"))
         memo[key] = values
     return memo[key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from gtimm import Missing, MultimodalDataset
 from gtimm.core.config import RunConfig
 from gtimm.core.errors import ConfigError, MissingnessError
+from gtimm.core.missing import mechanisms
 from gtimm.core.missing.patterns import shares_missing
 
 ROWS = 40
@@ -50,6 +53,23 @@ def gone(missing: Missing, data: MultimodalDataset | None = None, modality: str 
 )
 def test_the_rows_with_the_largest_values_go_first(on: Any, rows: Any) -> None:
     assert gone(Missing(image=0.25, on=on)) == sorted(rows)
+
+
+def test_payloads_are_read_by_several_threads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy: set[int] = set()
+    most: list[int] = []
+
+    def measure(payload: Any) -> float:
+        busy.add(threading.get_ident())
+        most.append(len(busy))
+        time.sleep(0.005)
+        busy.discard(threading.get_ident())
+        return float(payload[0, 0, 0])
+
+    monkeypatch.setitem(mechanisms.PROPERTIES["image"], "brightness", measure)
+    assert gone(Missing(image=0.25, on="image.brightness")) == list(range(30, 40))
+    assert len(most) == ROWS
+    assert max(most) > 1
 
 
 def test_words_take_whole_groups() -> None:
