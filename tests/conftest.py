@@ -18,7 +18,7 @@ from toys import ToyBackbone, ToyGenerator, calls
 from wheels import ROOT, Distributions, Environment, build, found
 
 import gtimm
-import gtimm.core.workspace
+import gtimm.core.features.encoders
 from gtimm.core.registry import BASES, registry
 
 torch.set_num_threads(1)
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The store folder of this test."""
     folder = tmp_path / "home"
     monkeypatch.setenv("GTIMM_HOME", str(folder))
-    gtimm.core.workspace._opened.cache_clear()
+    gtimm.core.features.encoders._loaded.cache_clear()
     calls.clear()
     return folder
 

@@ -70,6 +70,17 @@ def claim(path: Path, *, wait: bool = False) -> Claim | None:
             return None
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a claim for a block, which waits for other holders; raises as `claim`."""
+    mine = claim(path, wait=True)
+    try:
+        yield
+    finally:
+        if mine is not None:
+            mine.release()
+
+
 def _locked(handle: int, wait: bool) -> bool:
     if fcntl is None:
         return True

@@ -1,4 +1,4 @@
-"""A store folder in use: bank, feature stores, loaded encoders and counters, shared by every Pipeline on it."""
+"""A store folder in use: bank, feature stores and counters, shared by every Pipeline on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from gtimm.core.bank import Allow, Bank
 from gtimm.core.errors import ConfigError
 from gtimm.core.features import ABOUT, FeatureStore
+from gtimm.core.features.encoders import loaded
 from gtimm.core.features.job import Job
 from gtimm.core.features.room import finite_rows, gathered
 from gtimm.core.files import default_home
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 FLUSH = 2048  # rows of a shard
 FLUSH_SECONDS = 15.0  # what an interruption may cost
-ENCODERS = 3  # that stay loaded
 
 
 class Workspace:
@@ -65,8 +64,8 @@ class Workspace:
         self._columns: WeakKeyDictionary[MultimodalDataset, dict[Any, Any]] = WeakKeyDictionary()
 
     def encoder(self, backbone: Backbone) -> Encoder:
-        """Return the loaded encoder of a backbone; all workspaces share it, and the last `ENCODERS` stay loaded."""
-        return _opened(_Opening(type(backbone), backbone.fingerprint(), self.device, self.options.channels_last, backbone))
+        """Return the loaded encoder of a backbone, which all workspaces share."""
+        return loaded(backbone, self.device, channels_last=self.options.channels_last)
 
     def store(self, backbone: Backbone, kind: str, depth: Depth) -> FeatureStore:
         """Return the feature store of one encoder setting."""
@@ -153,7 +152,7 @@ class Workspace:
         from gtimm.core.features.embedding import embed
 
         done = 0
-        made = embed(job, todo, self.engine, lambda: self.encoder(job.backbone), self.device, self.options)
+        made = embed(job, todo, self.engine, self.device, self.options)
         with (
             closing(_Writer(store, self.counters)) as writer,
             progress_bar(f"Embedding {job.kind}", len(todo), "items") as advance,
@@ -213,22 +212,6 @@ def open_workspace(
     """
     home = Path(store).expanduser().resolve() if store is not None else default_home().resolve()
     return _open(str(home), device, options or EmbedOptions(), engine or registry("engines").create("local"))
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """What decides an encoder, and the backbone that opens it."""
-
-    cls: type[Backbone]
-    fingerprint: str
-    device: str
-    channels_last: bool  # a worker lays the weights out so
-    backbone: Backbone = field(compare=False)
-
-
-@lru_cache(maxsize=ENCODERS)
-def _opened(opening: _Opening) -> Encoder:
-    return opening.backbone.open(opening.device, "float32")
 
 
 @lru_cache(maxsize=32)

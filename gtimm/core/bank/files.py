@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gtimm.core.claims import Staging, claim
+from gtimm.core.claims import Staging, held
 from gtimm.core.errors import StoreError
 from gtimm.core.plain import from_json
 
@@ -137,7 +137,7 @@ class Log:
         text = "".join(map(_line, records))
         if not text:
             return
-        with self._locked(), _reported(self.path):
+        with held(self.path.parent / _LOCK), _reported(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+", buffering=0) as file:
                 size = file.seek(0, os.SEEK_END)
@@ -162,7 +162,7 @@ class Log:
         """
         if self._changed(keep, add) is None:
             return
-        with self._locked():
+        with held(self.path.parent / _LOCK):
             if (text := self._changed(keep, add)) is not None:
                 with Staging(self.path.parent) as staging, staging.whole_file(self.path) as temporary:
                     temporary.write_text(text, encoding="utf-8")
@@ -182,15 +182,6 @@ class Log:
             return ""
         with _reported(self.path):
             return self.path.read_text("utf-8", "replace")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        mine = claim(self.path.parent / _LOCK, wait=True)
-        try:
-            yield
-        finally:
-            if mine is not None:
-                mine.release()
 
 
 def _records(text: str) -> Iterator[tuple[str, Record]]:

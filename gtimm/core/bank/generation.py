@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gtimm.core.bank.files import FAILURES, LOG, REJECTED, REJECTIONS, Log, Record, encode, write_item
 from gtimm.core.bank.lines import CLAIMS, described, failure, line, mend, note, rejection, repetitions, times_failed
 from gtimm.core.bank.worker import Made, Worker
-from gtimm.core.claims import Claim, Staging, claim
+from gtimm.core.claims import Claim, Staging, claim, held
 from gtimm.core.errors import GenerationError, MediaError, StoreError
 from gtimm.core.imputer import Failure
 from gtimm.core.progress import progress_bar
@@ -207,16 +207,14 @@ class Generation:
             return True
         if self._lacks(plan) or not any(self._judge.duplicates(plan)):
             return True
-        mine = claim(plan.folder / CLAIMS / DUPLICATES, wait=True)
         try:
-            plan = self._bank.plan(self._generator, plan.asked, plan.wanted)
-            if self._lacks(plan):  # another process found some, or has lost some
-                return False
-            found = repetitions(plan, self._judge.duplicates(plan))
-            Log(plan.folder / REJECTED / REJECTIONS).append(found)
+            with held(plan.folder / CLAIMS / DUPLICATES):
+                plan = self._bank.plan(self._generator, plan.asked, plan.wanted)
+                if self._lacks(plan):  # another process found some, or has lost some
+                    return False
+                found = repetitions(plan, self._judge.duplicates(plan))
+                Log(plan.folder / REJECTED / REJECTIONS).append(found)
         finally:
-            if mine is not None:
-                mine.release()
             with suppress(OSError):
                 (plan.folder / CLAIMS).rmdir()
         if found:
@@ -269,9 +267,8 @@ class Generation:
     def _stale(self, plan: Plan, place: int) -> bool:
         """Return whether another process made a batch, or had items of it rejected, since it was planned."""
         due = [i for i in plan.batches[place] if i in plan.chosen and self._due(plan, place, i)]
-        rejected, searches = self._rejections.read(
-            plan.folder
-        )  # after looking: what repeats another is put aside when it is noted
+        # Read after looking, since what repeats another is put aside when it is noted.
+        rejected, searches = self._rejections.read(plan.folder)
         return searches != self._searches or all(plan.keys[i] in rejected for i in due)
 
     def _ask(self, plan: Plan, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gtimm.core.bank.files import LOG, Log
 from gtimm.core.bank.gate import backbone
 from gtimm.core.errors import PluginError
 from gtimm.core.features import FeatureStore
+from gtimm.core.features.encoders import loaded
 from gtimm.core.media import load_audio, load_image
 from gtimm.core.prompts import words
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gtimm.core.backbone import Encoder
+    from gtimm.core.backbone import Backbone
     from gtimm.core.bank import Plan
     from gtimm.core.bank.gate import Gate, Spec
 
@@ -34,7 +36,7 @@ TEMPLATES = {"image": "a photo of a {}.", "audio": "This is a sound of {}."}
 
 
 class Judge:
-    """Judges items for one run; encoders are loaded once, when first needed.
+    """Judges items for one run; encoders are loaded when first needed.
 
     Items are embedded in batches of the plan's size, the last filled up, so that an embedding does not follow from how many are
     judged together.
@@ -48,7 +50,6 @@ class Judge:
     def __init__(self, gate: Gate, device: str, plan: Plan) -> None:
         self._gate = gate
         self._labels = sorted({request.label for request in plan.asked})
-        self._encoders: dict[str, _Embed] = {}
         self._device, self._size = device, plan.size
         self._texts: NDArray[np.float32] | None = None
         self._embeddings = plan.folder / EMBEDDINGS
@@ -132,8 +133,7 @@ class Judge:
         return f"disagreement: nearest to {nearest!r}", {**scores, "nearest": nearest}
 
     def _encoder(self, spec: Spec) -> _Embed:
-        made = _Embed(spec, self._device, self._size)
-        return self._encoders.setdefault(made.backbone.fingerprint(), made)
+        return _Embed(backbone(spec), self._device, self._size)
 
     def _hashes(self, plan: Plan, group: list[int], there: list[bool], lines: dict[str, Any]) -> NDArray[np.uint64]:
         values = np.zeros(len(group), np.uint64)
@@ -172,25 +172,23 @@ def _told(plan: Plan, of: int, found: Repeat) -> tuple[str, Scores]:
     return f"near-duplicate of {plan.name(of)}", {name: value for name, value in scores.items() if value is not None}
 
 
+@dataclass(frozen=True)
 class _Embed:
-    """A backbone that is loaded when first called: payloads to (n, dim) unit embeddings."""
+    """Payloads to (n, dim) unit embeddings, in batches of a size."""
 
-    def __init__(self, spec: Spec, device: str, size: int) -> None:
-        self.backbone = backbone(spec)
-        self._device, self._size = device, size
-        self._encoder: Encoder | None = None
+    backbone: Backbone
+    device: str
+    size: int
 
     def __call__(self, kind: str, payloads: Sequence[Any]) -> NDArray[np.float32]:
         import torch
 
-        if self._encoder is None:
-            self._encoder = self.backbone.open(self._device, "float32")
-        parts = []
-        for start in range(0, len(payloads), self._size):
-            prepared = [self.backbone.prepare(kind, payload) for payload in payloads[start : start + self._size]]
-            batch = torch.stack([*prepared, *[prepared[-1]] * (self._size - len(prepared))])
+        encoder, parts = loaded(self.backbone, self.device), []
+        for start in range(0, len(payloads), self.size):
+            prepared = [self.backbone.prepare(kind, payload) for payload in payloads[start : start + self.size]]
+            batch = torch.stack([*prepared, *[prepared[-1]] * (self.size - len(prepared))])
             with torch.inference_mode():
-                made = self._encoder.encode(kind, batch.to(self._device), "pooled")[: len(prepared)]
+                made = encoder.encode(kind, batch.to(self.device), "pooled")[: len(prepared)]
             parts.append(made.float().cpu().numpy())
         values = np.concatenate(parts) if parts else np.zeros((0, self.backbone.size(kind)), np.float32)
         if not np.isfinite(values).all():

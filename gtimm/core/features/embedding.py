@@ -8,7 +8,7 @@ kind of processor, and so does a job that was interrupted and goes on, since bat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,6 @@ from gtimm.core.features.workers import ItemError, cores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gtimm.core.backbone import Encoder
     from gtimm.core.engine import Batches, Engine
     from gtimm.core.features.job import Job
     from gtimm.core.options import EmbedOptions
@@ -54,7 +53,6 @@ def embed(
     job: Job,
     missing: Sequence[int],
     engine: Engine,
-    encoder: Callable[[], Encoder],
     device: str,
     options: EmbedOptions,
 ) -> Generator[tuple[list[int], NDArray[np.float32]], None, None]:
@@ -64,7 +62,6 @@ def embed(
         job: the payloads.
         missing: positions, each of another key.
         engine: where.
-        encoder: loads or returns this process's; called when the workers that prepare have begun. Other processes open their own.
         device: that this process computes on.
         options: how.
 
@@ -76,8 +73,7 @@ def embed(
     size, threads = options.batch_size or SIZE, torch.get_num_threads()
     order = planned(job.keys, missing, size)
     places = [order[start : start + size] for start in range(0, len(order), size)]
-    opened = (lambda _: encoder()) if engine.here else None
-    make = partial(EncodingWorker, job.backbone, opened, options, threads)
+    make = partial(EncodingWorker, job.backbone, options, threads)
 
     def prepare(position: int) -> NDArray[Any]:
         return prepare_item(job.backbone, job.kind, job.payload(order[position]), job.row(order[position]))

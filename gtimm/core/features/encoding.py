@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gtimm.core.errors import GtimmError, PluginError, reworded
+from gtimm.core.features.encoders import loaded
 from gtimm.core.features.preparing import prepared_here
 from gtimm.core.features.workers import ItemError
 from gtimm.core.media import describe
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from gtimm.core.backbone import Backbone, Encoder
+    from gtimm.core.backbone import Backbone
     from gtimm.core.media import Payload
     from gtimm.core.options import EmbedOptions
     from gtimm.core.plugin import Depth
@@ -51,26 +52,17 @@ class Batch:
 
 
 class EncodingWorker:
-    """Encodes one batch after another; the encoder is opened for the first.
+    """Encodes one batch after another; the encoder is loaded for the first.
 
     Args:
-        backbone: prepares what comes unprepared.
-        opened: device to encoder; by default the backbone's.
+        backbone: whose encoder it is; prepares what comes unprepared.
         options: how.
         threads: to encode with. Features depend on it in the last digit, so it is set, whatever the machine would take.
         device: the encoder's.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        opened: Callable[[str], Encoder] | None,
-        options: EmbedOptions,
-        threads: int,
-        device: str,
-    ) -> None:
-        self._backbone, self._opened = backbone, opened
-        self._options, self._threads, self._device = options, threads, torch.device(device)
+    def __init__(self, backbone: Backbone, options: EmbedOptions, threads: int, device: str) -> None:
+        self._backbone, self._options, self._threads, self._device = backbone, options, threads, torch.device(device)
         self._size: int | None = None  # of a part, once memory ran out
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
@@ -113,10 +105,7 @@ class EncodingWorker:
 
     @cached_property
     def _call(self) -> Callable[..., Tensor]:
-        device = str(self._device)
-        encoder = self._opened(device) if self._opened else self._backbone.open(device, "float32")
-        if self._options.channels_last and isinstance(module := getattr(encoder, "model", None), torch.nn.Module):
-            module.to(memory_format=torch.channels_last)
+        encoder = loaded(self._backbone, str(self._device), channels_last=self._options.channels_last)
         return torch.compile(encoder.encode) if self._options.compile else encoder.encode
 
     def _encoded(self, batch: Batch, items: NDArray[Any]) -> NDArray[np.float32] | None:

@@ -19,9 +19,10 @@ from gtimm import MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, GtimmError, MediaError, PluginError
 from gtimm.core.features import room, shard_files
 from gtimm.core.features.embedding import planned
+from gtimm.core.features.encoders import LOADED
 from gtimm.core.features.workers import Workers, can_fork
 from gtimm.core.options import EmbedOptions
-from gtimm.core.workspace import ENCODERS, Workspace, open_workspace
+from gtimm.core.workspace import Workspace, open_workspace
 
 FORKS = pytest.mark.skipif(not can_fork(), reason="this system cannot fork")
 TWO = EmbedOptions(workers=2)
@@ -85,7 +86,7 @@ def test_threads_prepare_beside_a_slow_encoder_and_processes_where_preparing_is_
     monkeypatch.setattr("gtimm.core.features.embedding.SIZE", 8)
     monkeypatch.setattr("gtimm.core.features.preparing.WORTH_FORKING", 0.01)
     seen = []
-    backbone = toy(act, lambda payload: (seen.append(payload[0]), time.sleep(0.002)))
+    backbone = toy(act, lambda payload: (seen.append(payload[0]), time.sleep(0.0005 if slow == "encoding" else 0.002)))
     table, _ = workspace(home).column(numbered(48), "vector", backbone)
     np.testing.assert_array_equal(table[:, 0], np.arange(48))
     assert len(seen) == 48 if slow == "encoding" else len(seen) < 20
@@ -274,7 +275,7 @@ def test_workspaces_share_an_encoder_and_only_the_last_few_stay_loaded(home: Pat
     assert used in alive
     del apart, used
     gc.collect()
-    assert len(alive) == ENCODERS
+    assert len(alive) == LOADED
 
 
 def test_an_encoder_that_returns_its_input_keeps_no_hold_on_the_workers_memory(home: Path) -> None:
