@@ -53,6 +53,13 @@ def ready(process: subprocess.Popen[str]) -> None:
     assert process.stdout.readline() == "ready\n"
 
 
+def at_work(folder: Path) -> None:
+    """Wait until a process has claimed a batch."""
+    deadline = time.monotonic() + 20
+    while not list(folder.rglob(".claims/*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def make(folder: Path, per_class: int = 3, generator: Any = None, **options: Any) -> int:
     bank, generator = Bank(folder), generator or ToyGenerator()
     return bank.make(generator, bank.plan(generator, requests(per_class)), LocalEngine(), "cpu", True, **options)
@@ -105,9 +112,7 @@ def test_two_processes_fill_one_bank_and_make_nothing_twice(tmp_path: Path) -> N
 
 def test_a_batch_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
     first = start(tmp_path / "bank", tmp_path / "a", 60.0)
-    deadline = time.monotonic() + 20
-    while not list((tmp_path / "bank").rglob(".claims/*.lock")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    at_work(tmp_path / "bank")
     second = start(tmp_path / "bank", tmp_path / "b", 0.0, 3)
     with pytest.raises(subprocess.TimeoutExpired):  # it waits for the batch that the first one makes
         second.wait(1.5)
@@ -349,6 +354,7 @@ def test_an_error_of_the_generator_says_at_which_items(tmp_path: Path) -> None:
 
 def test_a_generator_that_hangs_is_interrupted_and_said(tmp_path: Path) -> None:
     process = start(tmp_path / "bank", tmp_path / "made", 600.0)
+    at_work(tmp_path / "bank")
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) in (1, 130, -signal.SIGINT)
