@@ -43,7 +43,7 @@ INTERFACES = {
 }
 """What plug-ins derive from and use."""
 RESULTS = {
-    "gtimm.core.impute": ("Filled", "Draws"),
+    "gtimm.core.filled": ("Filled", "Draws"),
     "gtimm.experiments.comparison.results": ("CompareResults",),
     "gtimm.core.summary": ("Summary", "SplitsSummary"),
 }

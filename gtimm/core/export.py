@@ -18,7 +18,7 @@ from gtimm.core.plain import from_json
 from gtimm.core.targets import class_names
 
 if TYPE_CHECKING:
-    from gtimm.core.impute import Filled
+    from gtimm.core.filled import Filled
     from gtimm.core.media import Payload
 
 LINES = "metadata.jsonl"

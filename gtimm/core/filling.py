@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,16 +11,16 @@ import numpy as np
 import torch
 
 from gtimm.core.errors import PluginError
-from gtimm.core.features.room import Room, parts
-from gtimm.core.imputer import Generator
+from gtimm.core.features.room import Room
 from gtimm.core.media import empty_payload
 from gtimm.core.missing import refuse_holes
-from gtimm.core.pool import Features, Payloads, Requests, Rows
+from gtimm.core.offers import Offer
+from gtimm.core.pool import Features, Requests, Rows
 from gtimm.core.training.splits import Source, Split
 from gtimm.core.view import DatasetView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -32,10 +31,11 @@ if TYPE_CHECKING:
     from gtimm.core.engine import Engine
     from gtimm.core.fusion import Finishers
     from gtimm.core.imputer import Imputer, State
-    from gtimm.core.media import Payload
     from gtimm.core.plugin import Depth
     from gtimm.core.pool import Pool
     from gtimm.core.workspace import Workspace
+
+Role = Literal["train", "eval"]
 
 
 @dataclass(frozen=True)
@@ -74,24 +74,50 @@ class Filler:
         """Fit an imputer on training data; what its source offers is made and embedded when it asks for it."""
         source = imputer.source()
         items = None if source is None else partial(self.items, source, data)
-        return imputer.fit(self._view(data, imputer, "train", items), modality)
+        return imputer.fit(self.view(imputer, data, "train", items), modality)
+
+    def pool(self, imputer: Imputer, data: MultimodalDataset, modality: str, role: Role, state: State) -> Pool:
+        """Return the candidates of every row; what is to be generated is planned, not made.
+
+        Args:
+            imputer: whose.
+            data: the data set, sealed.
+            modality: to fill.
+            role: labels are seen in training alone.
+            state: from `fit`.
+
+        Raises:
+            PluginError: a pool for another number of rows, or training rows as candidates at evaluation.
+        """
+        pool, name = imputer.pool(self.view(imputer, data, role), modality, state), type(imputer).__name__
+        if len(pool.group) != len(data):
+            raise PluginError(f"{name} made a pool for {len(pool.group)} rows; the data has {len(data)}.")
+        if role == "eval" and isinstance(pool.items, Rows):
+            raise PluginError(
+                f"{name} named training rows as candidates at evaluation, where nobody holds them. Keep what it needs in "
+                "the state that fit returns, and return Features."
+            )
+        return pool
+
+    def offer(self, imputer: Imputer, data: MultimodalDataset, modality: str, role: Role, state: State) -> Offer:
+        """Return the candidates of every row and what gives their payloads or features; arguments and errors as for `pool`."""
+        return Offer(self, imputer, data, modality, self.pool(imputer, data, modality, role, state))
 
     def items(self, source: Imputer, data: MultimodalDataset, modality: str) -> NDArray[np.float32]:
         """Return (items, size) features of all that an imputer offers for training data, made first where they are not there yet."""
-        pool = source.pool(self._view(data, source, "train"), modality, self.fit(source, data, modality))
-        _, index = self.workspace.column(data, modality, self.backbones[modality], self.depth)
-        return self._features(pool, np.unique(pool.members), source, data, modality, index)
+        offer = self.offer(source, data, modality, "train", self.fit(source, data, modality))
+        return offer.features(np.unique(offer.pool.members))
 
     def check(self, imputer: Imputer, data: MultimodalDataset, modality: str) -> None:
         """Raise what an imputer has against filling a modality of training data."""
-        imputer.check(self._view(data, imputer, "train"), modality)
+        imputer.check(self.view(imputer, data, "train"), modality)
 
     def split(
         self,
         data: MultimodalDataset,
         imputers: Mapping[str, Imputer | None],
         states: Mapping[str, State],
-        role: Literal["train", "eval"],
+        role: Role,
         hidden: Mapping[str, Tensor | None] | None = None,
     ) -> Split:
         """Return a split with every hole filled, or left absent where the imputer is `None` and the fusion takes that.
@@ -111,8 +137,7 @@ class Filler:
             if (index < 0).any():
                 imputer = imputers.get(modality)
                 if imputer is not None:
-                    pool = imputer.pool(self._view(data, imputer, role), modality, states.get(modality, {}))
-                    fills, pool = self._realise(pool, imputer, data, modality, index, role)
+                    fills, pool = self._realise(self.offer(imputer, data, modality, role, states.get(modality, {})), role)
                 elif not self.accepts_absent:
                     refuse_holes(modality, int((index < 0).sum()))
             sources[modality] = Source(own, index, fills, pool, (hidden or {}).get(modality))
@@ -122,123 +147,41 @@ class Filler:
         """Return (size,) what an evaluation imputer puts in every hole; as by `zero` where it differs by row, `None` without one."""
         if imputer is None:
             return None
-        pool = imputer.pool(self._view(data, imputer, "eval"), modality, state)
-        if len(pool.items) != 1 or pool.group.any() or isinstance(pool.items, (Rows, Requests)):
-            return torch.from_numpy(self._nothing(modality, data.kind(modality)))
-        return torch.from_numpy(self._features(pool, np.zeros(1, np.int64), imputer, data, modality, np.zeros(0, np.int64)))[0]
+        offer = self.offer(imputer, data, modality, "eval", state)
+        pool = offer.pool
+        if len(pool.items) != 1 or pool.group.any() or isinstance(pool.items, Requests):
+            return torch.from_numpy(self._nothing(offer))
+        return torch.from_numpy(offer.features(np.zeros(1, np.int64)))[0]
 
-    def _view(
+    def view(
         self,
-        data: MultimodalDataset,
         imputer: Imputer,
-        role: Literal["train", "eval"],
+        data: MultimodalDataset,
+        role: Role,
         items: Callable[[str], NDArray[np.float32]] | None = None,
     ) -> DatasetView:
+        """Return what an imputer sees of a data set; `items` answers for its source while it is fitted."""
         visible = role == "train" and imputer.needs_label()
         return DatasetView(data, self.workspace, self.backbones, self.depth, visible, items)
 
-    def _realise(
-        self, pool: Pool, imputer: Imputer, data: MultimodalDataset, modality: str, index: NDArray[np.int64], role: str
-    ) -> tuple[Tensor, Pool]:
-        if len(pool.group) != len(data):
-            raise PluginError(f"{type(imputer).__name__} made a pool for {len(pool.group)} rows; the data has {len(data)}.")
-        holes = np.flatnonzero(index < 0)
-        used = pool.used(holes)
-        size = self.backbones[modality].size(data.kind(modality), self.depth)
-        room = Room(len(pool.items) + 1, size, self.workspace.home)
-        if role == "eval" and isinstance(pool.items, Rows):
-            raise PluginError(
-                f"{type(imputer).__name__} named training rows as candidates at evaluation, where nobody holds them. Keep what it needs in "
-                "the state that fit returns, and return Features."
-            )
-        if len(used):
-            for part, values in self._parts(pool, used, imputer, data, modality, index):
-                room.write(used[part], values)
-        bare = holes[pool.counts()[holes] == 0]
-        if len(bare) and role == "train":
-            self.unfilled[modality] = len(bare)
-            warnings.warn(
-                f"{len(bare)} rows have no candidate for {modality!r} in {type(imputer).__name__} and are filled with "
-                f"{'zeros' if self.depth == 'pooled' else 'an empty payload'}.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+    def _realise(self, offer: Offer, role: Role) -> tuple[Tensor, Pool]:
+        """Return (items + 1, size) features of what holes may take, the last what fills bare rows, and the pool of them."""
+        pool, bare = offer.pool, offer.bare()
+        used = pool.used(np.flatnonzero(~offer.data.present(offer.modality)))
+        room = Room(len(pool.items) + 1, offer.size, self.workspace.home)
+        for part, values in offer.parts(used):
+            room.write(used[part], values)
         if len(bare):
-            room.write(np.array([len(pool.items)]), self._nothing(modality, data.kind(modality))[None])
+            room.write(np.array([len(pool.items)]), self._nothing(offer)[None])
+            if role == "train":
+                self.unfilled[offer.modality] = len(bare)
+                offer.warn_of(bare, "zeros" if self.depth == "pooled" else "an empty payload")
         fills = room.array()
-        realised = replace(pool, items=Features(fills))
-        return torch.from_numpy(fills), realised.with_default(bare, len(pool.items))
+        return torch.from_numpy(fills), replace(pool, items=Features(fills)).with_default(bare, len(pool.items))
 
-    def _nothing(self, modality: str, kind: str) -> NDArray[np.float32]:
+    def _nothing(self, offer: Offer) -> NDArray[np.float32]:
         """Return (size,) what stands where no candidate is: zeros, or of stored features those of an empty payload."""
-        backbone = self.backbones[modality]
         if self.depth == "pooled":
-            return np.zeros(backbone.size(kind, self.depth), np.float32)
-        return self.workspace.embed(backbone, kind, [empty_payload(kind)], self.depth).reshape(-1)
-
-    def _features(
-        self,
-        pool: Pool,
-        used: NDArray[np.int64],
-        imputer: Imputer,
-        data: MultimodalDataset,
-        modality: str,
-        index: NDArray[np.int64],
-    ) -> NDArray[np.float32]:
-        """Return (used, size) features of items."""
-        room = Room(len(used), self.backbones[modality].size(data.kind(modality), self.depth), self.workspace.home)
-        for part, values in self._parts(pool, used, imputer, data, modality, index):
-            room.write(np.arange(part.start, part.stop), values)
-        return room.array()
-
-    def _parts(
-        self,
-        pool: Pool,
-        used: NDArray[np.int64],
-        imputer: Imputer,
-        data: MultimodalDataset,
-        modality: str,
-        index: NDArray[np.int64],
-    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield which of the used items, and their features."""
-        items, backbone, kind = pool.items, self.backbones[modality], data.kind(modality)
-        size, name = backbone.size(kind, self.depth), type(imputer).__name__
-        get: Callable[[slice], NDArray[np.float32]]
-        if isinstance(items, Features):
-            if items.values.ndim != 2 or items.values.shape[1] != size:
-                raise PluginError(f"{name} made features of shape {items.values.shape}; {modality!r} needs (items, {size}).")
-
-            def get(part: slice) -> NDArray[np.float32]:
-                values: NDArray[np.float32] = items.values[used[part]].astype(np.float32, copy=False)
-                if not np.isfinite(values).all():
-                    raise PluginError(f"{name} made features for {modality!r} that are not finite.")
-                return values
-
-        elif isinstance(items, Rows):
-            places = index[items.values[used]] if len(index) else np.full(1, -1)
-            if (places < 0).any():
-                raise PluginError(f"{name} named rows without {modality!r} as candidates.")
-            table, _ = self.workspace.column(data, modality, backbone, self.depth)
-
-            def get(part: slice) -> NDArray[np.float32]:
-                rows: NDArray[np.float32] = table[places[part]]
-                return rows
-
-        else:
-            payloads = self._payloads(items, used, imputer)
-
-            def get(part: slice) -> NDArray[np.float32]:
-                return self.workspace.embed(backbone, kind, payloads[part], self.depth)
-
-        for part in parts(len(used), size):
-            yield part, get(part)
-
-    def _payloads(self, items: Payloads | Requests, used: NDArray[np.int64], imputer: Imputer) -> list[Payload]:
-        """Return payloads of items, made where they are not there yet."""
-        if isinstance(items, Payloads):
-            return [items.values[i] for i in used]
-        if not isinstance(imputer, Generator):
-            raise PluginError(f"{type(imputer).__name__} returned requests, but it is no Generator: nobody can make them.")
-        paths = self.workspace.items(imputer, items.values, used.tolist(), self.engine, self.allow)
-        self.taken.update(paths)
-        return [str(path) for path in paths]
+            return np.zeros(offer.size, np.float32)
+        kind = offer.data.kind(offer.modality)
+        return self.workspace.embed(self.backbones[offer.modality], kind, [empty_payload(kind)], self.depth).reshape(-1)

@@ -96,6 +96,19 @@ def test_imputers_of_features_give_vectors_on_both_sides_and_need_a_backbone() -
     np.testing.assert_array_equal(np.stack(filled.to_frame()["right"]), matrix(data, "right"))
 
 
+def test_backbones_go_by_modality() -> None:
+    left, right = np.arange(20, dtype=np.float32).reshape(10, 2), np.arange(30, dtype=np.float32).reshape(10, 3)
+    kinds = {"left": "vector", "right": "vector"}
+    data = MultimodalDataset.from_arrays({"left": list(left), "right": list(right)}, [0, 1] * 5, classes=["a", "b"], kinds=kinds)
+    own = {m: {"name": "precomputed", "dim": dim} for m, dim in (("left", 2), ("right", 3))}
+    filled = impute(data, {"name": "regression", "draws": 1}, missing={"left": 0.5}, backbone=own, device="cpu")
+    assert np.stack(filled.to_frame()["left"]).shape == (10, 2)
+    with pytest.raises(ConfigError, match=r"Regression works with features\. Pass backbone=.* \{'right': "):
+        impute(data, "regression", missing={"left": 0.5}, backbone={"left": own["left"]}, device="cpu")
+    with pytest.raises(DataError, match=r"has no modality 'rigth'\. Did you mean 'right'"):
+        impute(data, "hot-deck", missing={"left": 0.5}, backbone={"rigth": own["right"]}, device="cpu")
+
+
 @pytest.mark.parametrize("imputer", ["hot-deck", {"name": "zero", "level": "payload"}, ToyGenerator()])
 def test_imputers_of_payloads_need_no_backbone(imputer: Any) -> None:
     filled = impute(pictures(), imputer, missing=HALF, device="cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ from gtimm.core.imputer import Generator
 from gtimm.core.missing import Missing
 from gtimm.core.pipeline import Pipeline
 from gtimm.core.pool import Requests
-from gtimm.core.view import DatasetView
 
 if TYPE_CHECKING:
     from gtimm.core.bank import Bank, Plan
     from gtimm.core.config import RunConfig
     from gtimm.core.dataset import MultimodalDataset, Splits
     from gtimm.core.engine import Engine
+    from gtimm.core.filling import Role
     from gtimm.core.pool import Pool, Request
 
 Shard = tuple[int, int]
@@ -284,9 +284,9 @@ def _asked_of(pipe: Pipeline, train: MultimodalDataset, data: MultimodalDataset)
 
 def _pool(pipe: Pipeline, generator: Generator, train: MultimodalDataset, data: MultimodalDataset, modality: str) -> Pool:
     """Return a generator's pool of a modality of some data, as a run has it."""
-    backbones, labels = {m: pipe.backbones.require(m) for m in pipe.kinds}, generator.needs_label()
-    state = generator.fit(DatasetView(train, pipe.workspace, backbones, pipe.depth, labels), modality)
-    return generator.pool(DatasetView(data, pipe.workspace, backbones, pipe.depth, labels and data is train), modality, state)
+    filler = replace(pipe.filler(), allow=False)  # a plan makes nothing
+    role: Role = "train" if data is train else "eval"
+    return filler.pool(generator, data, modality, role, filler.fit(generator, train, modality))
 
 
 def _add(job: Job, requests: Sequence[Request], used: list[int], fingerprint: str, known: dict[str, int]) -> None:
