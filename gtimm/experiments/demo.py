@@ -13,7 +13,7 @@ from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
 from gtimm.experiments.cells import Cell
 from gtimm.experiments.folder import RunFolder, environment
-from gtimm.experiments.gallery import write_gallery
+from gtimm.experiments.gallery import largest, write_gallery
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting
@@ -90,6 +90,7 @@ def run_demo(
         parts["details"] += _details(cells, splits)
         if name == "digits":
             parts["patterns"] = patterns_of(splits, _holes(jobs))
+            parts["gallery"] = write_gallery(folder.path, splits.train, missing, largest(jobs, missing))
         licences |= licences_of([job.pipes[0] for job in jobs])
         counters = {key: value + grid.counters[key] for key, value in counters.items()}
         folder.log("scored", dataset=name, cells=len(cells))
@@ -109,7 +110,6 @@ def run_demo(
         "verdict": _verdict(parts["comparisons"], missing),
         "notes": _audio_notes(data["digits"]) if sound else _notes(data["digits"], parts["comparisons"]),
         "licences": licences,
-        "gallery": write_gallery(folder.path, data["digits"], missing, {**generator, "per_class": BUDGETS[-1]}, BACKBONE, store),
     }
     written = folder.results(results)
     folder.log("end", seconds=written["seconds"])

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.registry import registry
 from gtimm.experiments.comparison.contest import Choice, Contest, choose, compare_all, contests
 from gtimm.experiments.comparison.recommend import conditions, recommend
 from gtimm.experiments.folder import RunFolder, checked_results, environment
-from gtimm.experiments.gallery import write_gallery
+from gtimm.experiments.gallery import largest, write_gallery
 from gtimm.experiments.identity import data_digest
 from gtimm.experiments.robustness import Trend, relative_robustness
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
@@ -191,13 +190,8 @@ def _notes(plan: ComparePlan, tests: int) -> list[str]:
 
 def _gallery(plan: ComparePlan, folder: RunFolder | None) -> list[dict[str, Any]]:
     """Write real and generated items of each class into the run folder, where a method generates by class."""
-    budgets = [entry.job.setting.budget for entry in plan.entries if entry.contender.generates]
-    spec = plan.grid.generator
-    if folder is None or spec is None or not budgets or plan.grid.data.train.multilabel:
+    data, target = plan.grid.data.train, plan.options.target
+    jobs = largest([entry.job for entry in plan.entries if entry.contender.generates], target)
+    if folder is None or not jobs or data.multilabel or not jobs[0].pipes[0].imputers.require(target).needs_label():
         return []
-    if not registry("imputers").create(spec).needs_label():
-        return []
-    largest = max((budget for budget in budgets if budget), default=None)
-    pipe = next(entry.job.pipes[0] for entry in plan.entries if entry.contender.generates)
-    made = spec if largest is None else {**spec, "per_class": largest}
-    return write_gallery(folder.path, plan.grid.data, plan.options.target, made, pipe.backbones.spec(), pipe.store)
+    return write_gallery(folder.path, data, target, jobs)

@@ -69,6 +69,7 @@ class Plan:
         claims: what the paper concludes from it.
         curves: drawn from its cells, by the modality that goes missing in them.
         matrices: computed beside it.
+        shown: whose generated items it shows, with no model trained on them.
         absent: what it would show besides, and why that is left out.
     """
 
@@ -77,6 +78,7 @@ class Plan:
     claims: Sequence[Claim] = ()
     curves: Sequence[Curves] = ()
     matrices: Sequence[Robustness] = ()
+    shown: Sequence[Setting] = ()
     absent: Sequence[str] = ()
 
     def settings(self, target: str) -> list[Setting]:
@@ -87,9 +89,15 @@ class Plan:
             found += [s for matrix in self.matrices for s in matrix.settings()]
         return distinct(found)
 
+    def generating(self, target: str) -> list[Setting]:
+        """Return the settings in which a modality is generated, those included whose items are only shown, each once."""
+        shown = [setting for setting in self.shown if target in setting.missing_train]
+        return distinct(setting for setting in (*self.settings(target), *shown) if setting.budget)
+
     def targets(self) -> list[str]:
         """Return the modalities that go missing in its settings."""
-        return list(dict.fromkeys(p.target for p in self.places if p.setting is not None))
+        shown = [modality for setting in self.shown for modality in setting.missing_train]
+        return list(dict.fromkeys([*(p.target for p in self.places if p.setting is not None), *shown]))
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,13 @@ from types import MappingProxyType
 from gtimm.core.errors import ConfigError
 from gtimm.experiments.reproduction.bench import Bench, Plan
 from gtimm.experiments.reproduction.counted import dataset_places, option_places
-from gtimm.experiments.reproduction.figure_plans import budgets, figure5, figure8, figure11, ratios, tricks
+from gtimm.experiments.reproduction.figure_plans import budgets, figure5, figure8, figure11, figure13, ratios, tricks
 from gtimm.experiments.reproduction.paper import heading, published
 from gtimm.experiments.reproduction.presets import PRESETS, preset
 from gtimm.experiments.reproduction.table_plans import (
-    NO_SENTENCES,
     OURS,
     TRAINED,
     ZERO,
-    descriptions,
     dropout,
     table2,
     table3,
@@ -68,8 +66,6 @@ _PLANS: Mapping[str, Callable[[Bench], Plan]] = MappingProxyType(
         "figure10": budgets("figure10"),
         "figure11": figure11,
         "figure12": ratios("figure12", {"zero-fill": ZERO, "gti-mm": OURS}),
-        "figure13": lambda b: Plan(
-            "figure13", absent=[] if descriptions(b) else [f"Its pictures of LLM-assist prompts {NO_SENTENCES}"]
-        ),
+        "figure13": figure13,
     }
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from gtimm.experiments.gallery import EACH
 from gtimm.experiments.reproduction.bench import Bench, Claim, Place, Plan
 from gtimm.experiments.reproduction.presets import GUIDANCE
-from gtimm.experiments.reproduction.table_plans import DROPPED, OURS, pair
+from gtimm.experiments.reproduction.table_plans import DROPPED, NO_SENTENCES, OURS, descriptions, pair
 from gtimm.experiments.sweeps.curves import Curves, Spot
 from gtimm.experiments.sweeps.plans import quantity
 
@@ -135,3 +136,16 @@ def figure11(b: Bench) -> Plan:
         pairs += [(f"p = {p}%, over {who}", found[first], found[who]) for who in others]
     curves = Curves("performers", "Who acts in the generated images", "performers", b.preset.name, spots)
     return Plan("figure11", places, [Claim("several performers improve on one (sections 7.2 and E.1)", pairs)], [curves])
+
+
+def figure13(b: Bench) -> Plan:
+    """Return Figure 13: real images beside those of label prompts, of prompts of many domains and of sentences; nothing is trained."""
+    told, p, few = descriptions(b), b.preset.ratios[-1], min(EACH, b.choices.per_class)
+    shown = [
+        b.setting("gti-mm", p, budget=few),
+        b.setting("gti-mm", p, budget=few, variant={"tricks": "multi-domain"}, generator=b.preset.domains),
+    ]
+    if told is None:
+        return Plan("figure13", shown=shown, absent=[f"Its pictures of LLM-assist prompts {NO_SENTENCES}"])
+    sentences = b.setting("gti-mm", p, budget=few, variant={"prompts": "descriptions"}, generator={"prompts": told})
+    return Plan("figure13", shown=[*shown, sentences])

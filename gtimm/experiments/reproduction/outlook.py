@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from gtimm.core.pool import Requests
-from gtimm.core.registry import registry
-from gtimm.core.view import DatasetView
-from gtimm.core.workspace import open_workspace
+from gtimm.core.bank.planning import plan_requests
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import Splits
-    from gtimm.core.imputer import Generator
+    from gtimm.experiments.grid import Grid
     from gtimm.experiments.methods import Setting
     from gtimm.experiments.reproduction.reproduce import Reproduction
 
@@ -79,38 +76,32 @@ def ahead(work: Reproduction, data: Splits | None) -> Ahead:
     settings = {target: work.settings(target) for target in work.targets}
     count = sum(len(found) for found in settings.values())
     rows = None if data is None else sum(len(part) * len(part.modalities) for part in (data.train, data.val, data.test))
-    items = [one for target, found in settings.items() for one in _items(work, data, target, found)]
+    items = [one for target in work.targets for one in _items(work, data, target)]
     return Ahead(cells, count, count * work.seeds, rows, items)
 
 
-def _items(work: Reproduction, data: Splits | None, target: str, settings: list[Setting]) -> list[Items]:
+def _items(work: Reproduction, data: Splits | None, target: str) -> list[Items]:
     """Return one entry for each different request of the generator, of the largest budget that asks for it."""
     largest: dict[str, Setting] = {}
-    for setting in settings:
-        if setting.budget:
-            key = repr(sorted(setting.generator.items()))
-            if key not in largest or setting.budget > (largest[key].budget or 0):
-                largest[key] = setting
-    return [_of(work, data, target, setting) for setting in largest.values()]
+    for setting in sorted((s for one in work.plans for s in one.generating(target)), key=lambda s: -(s.budget or 0)):
+        largest.setdefault(repr(sorted(setting.generator.items())), setting)
+    grid = None if data is None else work.grid(data, target)
+    return [_of(work, grid, target, setting) for setting in largest.values()]
 
 
-def _of(work: Reproduction, data: Splits | None, target: str, setting: Setting) -> Items:
-    preset, choices = work.bench.preset, work.bench.choices
-    spec: dict[str, Any] = {**(preset.generator_of(target, choices) or {}), **setting.generator, "per_class": setting.budget}
+def _of(work: Reproduction, grid: Grid | None, target: str, setting: Setting) -> Items:
+    preset = work.bench.preset
+    name = {**(preset.generator_of(target, work.bench.choices) or {}), **setting.generator}["name"]
     variant = ", ".join(f"{name}: {value}" for name, value in setting.variant.items())
-    published = PAPER_SECONDS if spec["name"] == "stable-diffusion" else None
-    if data is None:
+    each = PAPER_SECONDS if name == "stable-diffusion" else None
+    if grid is None:
         count = preset.classes * (setting.budget or 0)
-        return Items(spec["name"], variant, target, count, None, None if published is None else published * count, measured=False)
-    workspace = open_workspace(work.store, work.device or "auto")
-    generator = cast("Generator", registry("imputers").create(spec))
-    backbone = registry("backbones").create(work.grid(data, target).options["backbone"])
-    view = DatasetView(data.train, workspace, dict.fromkeys(data.train.modalities, backbone), "pooled", True)
-    pool = generator.pool(view, target, {})
-    assert isinstance(pool.items, Requests)
-    plan = workspace.bank.plan(generator, pool.items.values, list(range(len(pool.items))))
-    speed = workspace.bank.speed(plan, workspace.device)
-    lacking = len(pool.items) - sum(plan.there(i) for i in plan.wanted)
-    each = published if speed is None else speed
-    seconds = 0.0 if not lacking else None if each is None else each * lacking
-    return Items(spec["name"], variant, target, len(pool.items), len(pool.items) - lacking, seconds, speed is not None)
+        return Items(name, variant, target, count, None, None if each is None else each * count, measured=False)
+    jobs = grid.plan([setting])
+    asked = plan_requests(grid.asked(jobs), jobs[0].pipes[0])
+    found = [asked.outlook(job) for job in asked.jobs]
+    count, there = sum(one.wanted for one in found), sum(one.there for one in found)
+    known = [one.seconds for one in found if one.seconds is not None]
+    measured = len(known) == len(found)
+    seconds = sum(known) if measured else None if each is None else each * (count - there)
+    return Items(name, variant, target, count, there, seconds, measured)

@@ -14,7 +14,7 @@ from gtimm.core.errors import PluginError
 from gtimm.core.imputer import Generator
 from gtimm.core.registry import registry
 from gtimm.experiments.folder import CELLS, RunFolder, environment
-from gtimm.experiments.gallery import write_galleries
+from gtimm.experiments.gallery import write_gallery
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.reproduction.bench import Bench, Plan
@@ -29,6 +29,7 @@ from gtimm.experiments.sweeps.curves import distinct
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import Splits
+    from gtimm.experiments.jobs import Job
 
 Say = Callable[[str], None]
 BLACK = {"name": "zero", "level": "payload"}
@@ -83,7 +84,7 @@ class Reproduction:
             found = plan(exhibit, bench)
             try:
                 for target in found.targets():
-                    if any(setting.budget for setting in found.settings(target)):
+                    if found.generating(target):
                         made._check(target)
             except PluginError as error:
                 if exhibit in exhibits:
@@ -112,6 +113,10 @@ class Reproduction:
     def settings(self, target: str) -> list[Setting]:
         """Return the settings of all exhibits in which a modality goes missing, each once."""
         return distinct(setting for one in self.plans for setting in one.settings(target))
+
+    def shown(self, target: str) -> list[Setting]:
+        """Return the settings whose items of a modality are shown, with no model trained on them, each once."""
+        return distinct(setting for one in self.plans for setting in one.shown if target in setting.missing_train)
 
     @property
     def targets(self) -> list[str]:
@@ -192,12 +197,14 @@ def run_reproduce(
     data = work.bench.preset.load(root, work.bench.choices)
     grids = {target: work.grid(data, target, Path(out) / CELLS) for target in work.targets}
     jobs = {target: grid.plan(work.settings(target)) for target, grid in grids.items()}  # refuses before anything is written
+    shown = {target: grid.plan(work.shown(target)) for target, grid in grids.items()}
     config = _config(work, exhibits)
     folder = RunFolder(out)
     folder.config(config)
     folder.log("start", exhibits=[one.name for one in work.plans], seeds=work.seeds)
     outcome = Outcome(work.bench, work.plans, data, work.seeds)
     for target, grid in grids.items():
+        _make(grid, shown[target])
         outcome.add(grid.complete(jobs[target]), jobs[target], grid.counters)
         folder.log("scored", target=target, cells=len(jobs[target]))
     say("writing the report")
@@ -210,7 +217,7 @@ def run_reproduce(
             "environment": environment(),
             **outcome.parts(),
             "notes": outcome.notes(work.left_out),
-            "gallery": _gallery(work, folder.path, data),
+            "gallery": _gallery(work, folder.path, data, shown),
             "counters": outcome.counters,
             "seconds": time.perf_counter() - began,
         }
@@ -252,15 +259,16 @@ def _config(work: Reproduction, exhibits: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def _gallery(work: Reproduction, folder: Path, data: Splits) -> list[dict[str, Any]]:
-    """Write Figure 13: real items beside those of label, many-domain and described prompts."""
-    if not any(one.name == "figure13" for one in work.plans):
-        return []
-    p, c = work.bench.preset, work.bench.choices
-    base = {**(p.generator_of(p.target, c) or {}), "per_class": c.per_class}
-    told = descriptions(work.bench)
-    specs = [base, {**base, **p.domains}] + ([{**base, "prompts": told}] if told else [])
-    shown = [name for name in p.shown if name in data.train.classes] or None
-    return write_galleries(
-        folder, data, p.target, specs, work.grid(data, p.target).options["backbone"], work.store, shown, work.device or "auto"
-    )
+def _make(grid: Grid, jobs: Sequence[Job]) -> None:
+    """Make what jobs ask generators for, without training anything on it."""
+    for generator, _, requests, used in grid.asked(jobs):
+        pipe = jobs[0].pipes[0]
+        before = pipe.workspace.counters["generated"]
+        pipe.workspace.items(generator, requests, used, pipe.engine, pipe.generate)
+        grid.counters["generated"] += pipe.workspace.counters["generated"] - before
+
+
+def _gallery(work: Reproduction, folder: Path, data: Splits, shown: Mapping[str, Sequence[Job]]) -> list[dict[str, Any]]:
+    """Write the items that an exhibit shows beside real ones."""
+    classes = [name for name in work.bench.preset.shown if name in data.train.classes] or None
+    return [entry for target, jobs in shown.items() if jobs for entry in write_gallery(folder, data.train, target, jobs, classes)]
