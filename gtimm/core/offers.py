@@ -62,12 +62,11 @@ class Offer:
 
     def warn_of(self, bare: I64, instead: str) -> None:
         """Say what fills the rows that have no candidate."""
-        if len(bare):
-            warnings.warn(
-                f"{len(bare)} rows have no candidate for {self.modality!r} in {self.name} and are filled with {instead}.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        warnings.warn(
+            f"{len(bare)} rows have no candidate for {self.modality!r} in {self.name} and are filled with {instead}.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
     def payloads(self, used: I64) -> list[Payload]:
         """Return the payloads of items that are no features, of generated ones their files.

