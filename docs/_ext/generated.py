@@ -55,9 +55,8 @@ def configuration() -> str:
     from gtimm.core.comparing import CompareOptions
     from gtimm.core.config import DATA_FIELDS, Evaluation, RunConfig, SplitOptions
     from gtimm.core.missing import Missing
-    from gtimm.core.options import EmbedOptions
+    from gtimm.core.options import EmbedOptions, TrainOptions
     from gtimm.core.pipeline import Pipeline
-    from gtimm.core.training import TrainOptions
 
     needed = ("frame", "modalities", "label")
     table = [(f"`{name}`", says, "yes" if name in needed else "") for name, (_, says) in DATA_FIELDS.items()]
@@ -73,10 +72,15 @@ def configuration() -> str:
         _fields(Missing, leave=("ratios",)),
     ]
     parts += ["### pipeline", "What `Pipeline` takes. Its `seed` is `seeds` of the file.", _arguments(Pipeline, leave=("seed",))]
-    models = {"pipeline.train": TrainOptions, "data.split": SplitOptions, "evaluate": Evaluation, "compare": CompareOptions}
+    models = {
+        "pipeline.train": TrainOptions,
+        "pipeline.embed": EmbedOptions,
+        "data.split": SplitOptions,
+        "evaluate": Evaluation,
+        "compare": CompareOptions,
+    }
     for title, model in models.items():
         parts += [f"### {title}", _prose(model), _fields(model)]
-    parts += ["### pipeline.embed", _prose(EmbedOptions), _arguments(EmbedOptions, section="Attributes")]
     return "\n\n".join(parts)
 
 
@@ -121,10 +125,10 @@ def _options(options: Iterable[Option]) -> str:
     return _table(("option", "type", "default", ""), rows) if rows else "No options."
 
 
-def _arguments(cls: type, leave: Iterable[str] = (), section: str = "Args") -> str:
-    """Return what a constructor takes, from its signature and a section of the class's docstring."""
+def _arguments(cls: type, leave: Iterable[str] = ()) -> str:
+    """Return what a constructor takes, from its signature and the arguments in the class's docstring."""
     said = dict(
-        re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", (inspect.getdoc(cls) or "").partition(f"\n{section}:\n")[2], re.MULTILINE)
+        re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", (inspect.getdoc(cls) or "").partition("\nArgs:\n")[2], re.MULTILINE)
     )
     found = inspect.signature(cls).parameters
     rows = [(f"`{n}`", f"`{_plain(one.default)}`", " ".join(said[n].split())) for n, one in found.items() if n not in leave]

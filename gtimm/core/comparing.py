@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, field_validator
 
 from gtimm.core.errors import ConfigError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.missing.masks import plain_names
+from gtimm.core.options import Options
 
 MECHANISMS: Mapping[str, Mapping[str, Any]] = {"random": {}, "stratified": {"stratify": True}, "classes": {"on": "label"}}
 """Mechanisms that a word says, as options of `Missing`."""
@@ -19,7 +20,7 @@ Holes = Annotated[Ratio | dict[str, Any], BeforeValidator(plain_names)]
 """A missing ratio of the target, or the form of `Missing`, `{image: 0.95, audio: 0.05}`."""
 
 
-class CompareOptions(BaseModel):
+class CompareOptions(Options):
     """Methods, and what is missing while they are trained and tested.
 
     Attributes:
@@ -34,11 +35,11 @@ class CompareOptions(BaseModel):
         baselines: whether the baselines that an honest comparison needs are added.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(title="compare")
 
     methods: list[str] | dict[str, str | dict[str, Any]] | None = None
-    missing: list[Holes] = [0.9, 0.95]
-    test_missing: list[Holes] = [0.0, 0.5]
+    missing: list[Holes] = Field(default=[0.9, 0.95])
+    test_missing: list[Holes] = Field(default=[0.0, 0.5])
     target: str = "image"
     mechanism: str | dict[str, Any] = "random"
     budgets: list[Annotated[StrictInt, Field(ge=1)]] | None = None

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, field_validator
 
 from gtimm.core.comparing import CompareOptions
 from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.missing.masks import plain_names
+from gtimm.core.options import Options, by_name, refuse_unknown
 from gtimm.core.plain import from_yaml
 from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits
 from gtimm.core.table_files import read_table
@@ -27,19 +28,19 @@ __all__ = ["Evaluation", "RunConfig", "SplitOptions", "make_splits", "read_table
 Simulated = Annotated[dict[str, Any], BeforeValidator(plain_names)]
 
 
-class Evaluation(BaseModel):
+class Evaluation(Options):
     """How the test split is scored.
 
     Attributes:
         missing: simulated missingness of the test rows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(title="evaluate")
 
     missing: Simulated = Field(default_factory=dict)
 
 
-class SplitOptions(BaseModel):
+class SplitOptions(Options):
     """How a table is split where no column says it; see `gtimm.core.splitting.make_splits`.
 
     Attributes:
@@ -50,7 +51,7 @@ class SplitOptions(BaseModel):
         seed: of the order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(title="data.split")
 
     val: float = DEFAULT_VAL
     test: float = DEFAULT_TEST
@@ -59,7 +60,7 @@ class SplitOptions(BaseModel):
     seed: StrictInt = 0
 
 
-class RunConfig(BaseModel):
+class RunConfig(Options):
     """One experiment: data, missingness, a Pipeline, seeds.
 
     Attributes:
@@ -75,7 +76,7 @@ class RunConfig(BaseModel):
             that all methods share.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(title="Configuration")
 
     data: str | dict[str, Any]
     missing: Simulated = Field(default_factory=dict)
@@ -97,10 +98,7 @@ class RunConfig(BaseModel):
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> RunConfig:
         """Read the plain form; raises `ConfigError` naming the field."""
-        try:
-            config = cls(**dict(value))
-        except (ValidationError, TypeError) as error:
-            raise ConfigError(f"Configuration: {_explain(error, cls)}") from error
+        config = cls(**by_name(value))
         if "seed" in config.pipeline:
             raise ConfigError("pipeline has a 'seed'; give it as seeds: [..], which also says how many runs there are.")
         if config.compare is not None and (both := {"missing", "evaluate", "method"} & config.model_fields_set):
@@ -216,7 +214,7 @@ def _from_folder(value: Any, folder: Path) -> Any:
 def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
     _check_fields(data)
     split = data.get("split", {})
-    options = None if isinstance(split, str) else _split_options(split)
+    options = None if isinstance(split, str) else SplitOptions(**by_name(split))
     tables, modalities, root = _read_frames(data, folder)
     frames = {part: frame for part, (_, frame) in tables.items()}
     paths = {part: path for part, (path, _) in tables.items()}
@@ -296,11 +294,7 @@ DATA_FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
 
 
 def _check_fields(data: Mapping[str, Any]) -> None:
-    if unknown := [name for name in data if name not in DATA_FIELDS]:
-        name = str(unknown[0])
-        raise ConfigError(
-            f"data has no field {name!r}.{did_you_mean(name, DATA_FIELDS)} Fields: {', '.join(sorted(DATA_FIELDS))}."
-        )
+    refuse_unknown(data, DATA_FIELDS, "data")
     for need in ("frame", "modalities", "label"):
         if need not in data:
             raise ConfigError(f"data needs 'name', or 'frame' with 'modalities' and 'label'; {need!r} is missing.")
@@ -319,13 +313,6 @@ def _check_fields(data: Mapping[str, Any]) -> None:
         for value in data.get(name) or []:
             if not isinstance(value, str):
                 raise ConfigError(f"data.{name} holds {value!r}, which YAML does not read as text. Put it in quotes.")
-
-
-def _split_options(split: Mapping[str, Any]) -> SplitOptions:
-    try:
-        return SplitOptions(**dict(split))
-    except (ValidationError, TypeError) as error:
-        raise ConfigError(f"data.split: {_explain(error, SplitOptions)}") from error
 
 
 def _column(modality: str, value: Any) -> str | Column:
@@ -352,13 +339,3 @@ def _given_splits(whole: MultimodalDataset, frame: DataFrame, column: str) -> Sp
     if lacking := [name for name, mask in parts.items() if not mask.any()]:
         raise ConfigError(f"Column {column!r} must hold 'train', 'val' and 'test'; it has no {', '.join(lacking)}.")
     return Splits(whole.subset(parts["train"]), whole.subset(parts["val"]), whole.subset(parts["test"]), {"name": whole.name})
-
-
-def _explain(error: Exception, model: type[BaseModel]) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"no field {field!r}.{did_you_mean(field, model.model_fields)} Fields: {', '.join(model.model_fields)}."
-    return f"{field}: {first['msg']} (found {first['input']!r})."

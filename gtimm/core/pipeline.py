@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -24,10 +24,10 @@ from gtimm.core.checks import (
     warn_of_nothing,
 )
 from gtimm.core.dataset import Column, MultimodalDataset
-from gtimm.core.errors import ConfigError, DataError, GtimmError, did_you_mean
+from gtimm.core.errors import DataError, GtimmError
 from gtimm.core.licences import check_commercial
 from gtimm.core.missing import Missing
-from gtimm.core.options import EmbedOptions
+from gtimm.core.options import EmbedOptions, PipelineOptions, TrainOptions, refuse_unknown
 from gtimm.core.record import Facts, Record
 from gtimm.core.registry import registry
 from gtimm.core.training.search import need_validation
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gtimm.core.plugin import Depth
     from gtimm.core.predicting import Predictions, Predictor
     from gtimm.core.targets import Labels
-    from gtimm.core.training import Run, TrainOptions
+    from gtimm.core.training import Run
     from gtimm.core.workspace import Workspace
 
 Spec = Any
@@ -112,25 +112,24 @@ class Pipeline:
         generate: bool | Literal["ask"] = "ask",
         commercial: bool = False,
     ) -> None:
-        if rows not in ("all", "complete"):
-            raise ConfigError(f"rows= must be 'all' or 'complete'; found {rows!r}.")
-        if generate not in (True, False, "ask"):
-            raise ConfigError(f"generate= must be True, False or 'ask'; found {generate!r}.")
-        if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-            raise ConfigError(f"draws= is a number of candidates, at least 1; found {draws!r}.")
-        for name, value in (("calibrate", calibrate), ("commercial", commercial)):
-            if not isinstance(value, bool):
-                raise ConfigError(f"{name}= must be True or False; found {value!r}.")
-        self.draws, self.calibrate, self.commercial = draws, calibrate, commercial
-        self.seed, self.store, self.device, self.generate = int(seed), store, device, generate
-        if isinstance(modalities, str):
-            raise ConfigError(f"modalities= is a list of names; found {modalities!r}. Write [{modalities}].")
-        self.modalities = tuple(modalities) if modalities is not None else None
-        if isinstance(unseen, str):
-            raise ConfigError(f"unseen= is a list of names; found {unseen!r}. Write [{unseen}].")
-        self.rows, self.unseen = rows, tuple(unseen)
-        self._train_options = train
-        self.embed_options = EmbedOptions.of(embed)
+        options = PipelineOptions(
+            modalities=modalities,
+            rows=rows,
+            unseen=unseen,
+            draws=draws,
+            calibrate=calibrate,
+            commercial=commercial,
+            train=train,
+            embed=embed,
+            seed=seed,
+            store=store,
+            device=device,
+            generate=generate,
+        )
+        self.modalities, self.rows, self.unseen = options.modalities, options.rows, options.unseen
+        self.draws, self.calibrate, self.commercial = options.draws, options.calibrate, options.commercial
+        self.train_options, self.embed_options = options.train, options.embed
+        self.seed, self.store, self.device, self.generate = options.seed, options.store, options.device, options.generate
         self.backbones: ByModality[Backbone] = ByModality("backbones", backbone)
         self.imputers: ByModality[Imputer] = ByModality("imputers", imputer)
         self.eval_imputers: ByModality[Imputer] = ByModality("imputers", eval_imputer)
@@ -156,7 +155,6 @@ class Pipeline:
         check_strategies(self)
         if commercial:
             check_commercial(self)
-        self.train_options  # noqa: B018 - validates
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **options: Any) -> Pipeline:
@@ -165,31 +163,8 @@ class Pipeline:
         Raises:
             ConfigError: an unknown field.
         """
-        known = list(inspect.signature(cls).parameters)
-        if unknown := [name for name in config if name not in known]:
-            raise ConfigError(
-                f"pipeline has no field {unknown[0]!r}.{did_you_mean(unknown[0], known)} Fields: {', '.join(known)}."
-            )
+        refuse_unknown(config, inspect.signature(cls).parameters, "Pipeline")
         return cls(**{**config, **options})
-
-    @property
-    def train_options(self) -> TrainOptions:
-        """The optimisation options."""
-        from gtimm.core.training import TrainOptions
-
-        if isinstance(self._train_options, TrainOptions):
-            return self._train_options
-        if not isinstance(self._train_options, Mapping | None):
-            raise ConfigError(f"train= holds options such as {{'epochs': 30}}; found {self._train_options!r}.")
-        from pydantic import ValidationError
-
-        try:
-            return TrainOptions(**dict(self._train_options or {}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ConfigError(
-                f"train option {'.'.join(map(str, first['loc']))}: {first['msg']} (found {first['input']!r})."
-            ) from error
 
     def fit(
         self, train: MultimodalDataset, val: MultimodalDataset | None = None, missing: Missing | Mapping[str, float] | None = None
@@ -235,9 +210,7 @@ class Pipeline:
         self.unfilled, self.taken = filler.unfilled, filler.taken
         self.record = Record.of(self, data, val)
         self._count(before)
-        options = self.train_options
-        if options.epochs is None:
-            options = options.model_copy(update={"epochs": 30 if "text" in self.kinds.values() else 15})
+        options = self.train_options.model_copy(update={"epochs": self.train_options.epochs_for(self.kinds.values())})
         return Run(self.fusion, len(self.classes), split, judged, options, self.seed, filler.encoders(self.kinds), self.balance)
 
     def check(
@@ -391,19 +364,10 @@ class Pipeline:
             "fusion": registry("fusion").spec(self.fusion),
             "eval_imputer": self.eval_imputers.spec(),
         }
-        defaults = asdict(EmbedOptions())
-        more = {
-            "modalities": None if self.modalities is None else list(self.modalities),
-            "rows": None if self.rows == "all" else self.rows,
-            "unseen": list(self.unseen) or None,
-            "balance": None if self.balance is None else registry("balance").spec(self.balance),
-            "draws": None if self.draws == 1 else self.draws,
-            "calibrate": self.calibrate or None,
-            "commercial": self.commercial or None,
-            "train": self.train_options.model_dump(mode="json", exclude_defaults=True) or None,
-            "embed": {n: value for n, value in asdict(self.embed_options).items() if value != defaults[n]} or None,
-        }
-        return config | {name: value for name, value in more.items() if value is not None}
+        if self.balance is not None:
+            config["balance"] = registry("balance").spec(self.balance)
+        now = {**vars(self), "train": self.train_options, "embed": self.embed_options}
+        return config | PipelineOptions(**{name: now[name] for name in PipelineOptions.model_fields}).plain()
 
     def __repr__(self) -> str:
         return f"Pipeline({', '.join(f'{k}={v!r}' for k, v in self.config().items())}, seed={self.seed})"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from gtimm.core.errors import ConfigError, PluginError, did_you_mean
+from gtimm.core.errors import PluginError
+from gtimm.core.options import Options
 
 Kind = Literal["image", "audio", "text", "video", "vector"]
 Depth = Literal["pooled", "last_block"]
@@ -51,7 +51,7 @@ class Info:
     commercial: bool | None = None
 
 
-class Plugin(BaseModel):
+class Plugin(Options):
     """A strategy whose fields are its options; equality, schema and the YAML form come with pydantic.
 
     Example:
@@ -61,14 +61,7 @@ class Plugin(BaseModel):
         {'scale': 2.0}
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     info: ClassVar[Info] = Info()
-
-    def __init__(self, **options: Any) -> None:
-        try:
-            super().__init__(**options)
-        except ValidationError as error:
-            raise ConfigError(_explain(type(self), error)) from error
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -100,18 +93,3 @@ class Plugin(BaseModel):
     def lacks(self) -> tuple[str, ...]:
         """Return what this strategy needs and this machine lacks, each with its mend; empty where it can run. Loads no model."""
         return ()
-
-
-def _explain(plugin: type[Plugin], error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            known = sorted(plugin.model_fields)
-            lines.append(
-                f"{plugin.__name__} has no option {field!r}.{did_you_mean(field, known)} Options: {', '.join(known) or 'none'}."
-            )
-        else:
-            where = f" option {field!r}" if field else ""
-            lines.append(f"{plugin.__name__}{where}: {item['msg']} (found {item['input']!r}).")
-    return " ".join(lines)

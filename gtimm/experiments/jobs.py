@@ -117,7 +117,7 @@ def shape_of(pipe: Pipeline, rows: Sequence[int]) -> str:
             sorted(pipe.kinds.items()),
             [pipe.backbones.require(m).fingerprint() for m in sorted(pipe.kinds)],
             list(rows),
-            [options.epochs, options.batch_size],
+            [options.epochs_for(pipe.kinds.values()), options.batch_size],
         ]
     )
 
@@ -127,7 +127,7 @@ def weight_of(pipe: Pipeline, rows: Sequence[int]) -> Weight:
     options = pipe.train_options
     size = sum(pipe.backbones.require(m).size(kind, pipe.depth) for m, kind in pipe.kinds.items())
     tried = math.prod(len(value) for value in (options.lr, options.fill_weight) if isinstance(value, tuple))
-    steps = sum(rows) * (options.epochs or 30) * tried
+    steps = sum(rows) * options.epochs_for(pipe.kinds.values()) * tried
     return Weight(6.0 * steps * size * len(pipe.classes), 4.0 * size * sum(rows))
 
 

@@ -33,7 +33,7 @@ def check_options_round_trip(plugin: Plugin, given: object = None) -> None:
 def check_unknown_options_are_refused(plugin: Plugin, given: object = None) -> None:
     """An option that does not exist is an error: a misspelt one would change nothing in silence."""
     try:
-        type(plugin)(**plugin.options(), no_such_option=1)
+        type(plugin)(**{**plugin.options(), "no_such_option": 1})
     except ConfigError:
         return
     raise AssertionError(f"{type(plugin).__name__} took an option that it does not have; leave model_config as Plugin has it.")

@@ -182,8 +182,8 @@ def test_a_hole_without_imputer_is_refused_by_late_and_taken_by_score() -> None:
         ({"imputer": LateFusion()}, "found LateFusion"),
         ({"train": {"epoch": 3}}, "epoch"),
         ({"train": {"lr": "fast"}}, "lr"),
-        ({"rows": "some"}, "rows="),
-        ({"generate": "maybe"}, "generate="),
+        ({"rows": "some"}, "option 'rows'"),
+        ({"generate": "maybe"}, "option 'generate'"),
     ],
 )
 def test_a_wrong_option_is_refused_when_the_pipeline_is_built(options: dict[str, Any], message: str) -> None:

@@ -180,9 +180,9 @@ def test_frames_keep_their_index_and_options_are_checked() -> None:
     assert found.index.tolist() == ["one", "two"]
     assert found["empty"].tolist() == [False, True]
     for wrong in (0, 1.5, True, "3"):
-        with pytest.raises(ConfigError, match="draws= is a number"):
+        with pytest.raises(ConfigError, match=r"option 'draws'.*found"):
             pipeline(draws=wrong)
-    with pytest.raises(ConfigError, match="calibrate="):
+    with pytest.raises(ConfigError, match="option 'calibrate'"):
         pipeline(calibrate="yes")
     with pytest.raises(DataError, match="fits the temperature on validation data"):
         pipeline(calibrate=True).fit(vectors(6))

@@ -40,7 +40,7 @@ def test_what_was_not_printed_does_not_match(promised: str, printed: str) -> Non
         ("", "python examples/nothing.py", "no file"),
         ("python", "from gtimm import Nothing", "no gtimm.Nothing"),
         ("python", "a =", "invalid syntax"),
-        ("yaml", "data: digits\nmising: {image: 0.5}", "no field 'mising'"),
+        ("yaml", "data: digits\nmising: {image: 0.5}", "no option 'mising'"),
         ("yaml", "data: digits\npipeline: {imputer: hotdeck}", "hot-deck"),
         ("toml", "[a", "Expected"),
         ("fortran", "", "what is to be done"),

@@ -109,7 +109,7 @@ def test_zero_shot_methods_see_no_real_item_of_the_target(name: str, used: tuple
     assert (run.train.sources["image"].index == -1).all()
     assert pipe.counters["generated"] == 9
     assert Pipeline.from_config(pipe.config()).unseen == ("image",)
-    with pytest.raises(ConfigError, match=r"Write \[image\]"):
+    with pytest.raises(ConfigError, match=r"write \[image\]"):
         Pipeline("toy", unseen="image")
 
 

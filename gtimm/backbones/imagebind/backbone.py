@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -12,6 +11,7 @@ from gtimm.backbones.imagebind.config import ImageBindConfig, Kind, load_config
 from gtimm.core.backbone import Backbone
 from gtimm.core.download import REMOTES
 from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
+from gtimm.core.files import file_digest
 from gtimm.core.media import Payload, load_audio, load_still, load_text, still_kind
 from gtimm.core.plugin import Depth, Info
 
@@ -96,7 +96,7 @@ class ImageBind(Backbone):
         from gtimm.backbones.imagebind import preprocess
 
         parts = {
-            "weights": _file_hash(self._weights()),
+            "weights": file_digest(self._weights()),
             "config": self.sizes().model_dump(mode="json"),
             "options": [self.downmix, self.renormalize, self.feature_point],
             "preprocess": preprocess.VERSION,
@@ -179,14 +179,3 @@ class ImageBindEncoder:
 
         out = self.model.finish(cast("Kind", still_kind(kind)), stored, tokens, scaled=self._scaled)
         return F.normalize(out, dim=-1) if self._renormalize else out
-
-
-def _file_hash(path: Path) -> str:
-    stat = path.stat()
-    return _hash_of_version(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _hash_of_version(path: str, _size: int, _mtime: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

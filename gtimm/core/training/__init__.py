@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gtimm.core.training.trainer import Run, TrainOptions, logits, train
+    from gtimm.core.options import TrainOptions
+    from gtimm.core.training.trainer import Run, logits, train
 
 __all__ = ["Run", "TrainOptions", "logits", "train"]
 

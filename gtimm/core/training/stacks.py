@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     I64 = NDArray[np.int64]
 
-EPOCHS = 15
-"""Where the options say none, which a Pipeline never leaves."""
 DIVERGED = 100
 """A run has diverged when its mean loss over an epoch is above this many times that of its first step."""
 
@@ -78,7 +76,7 @@ class Stack:
     def train(self, stop: Event) -> None:
         """Train all epochs and give each run its head; return early, without heads, once `stop` is set."""
         batches = Batches(self.tables.values, len(self.runs) * min(self.options.batch_size, len(self.runs[0].train)))
-        for epoch in range(self.options.epochs or EPOCHS):
+        for epoch in range(self.runs[0].epochs):
             loss = self._epoch(epoch, batches, stop)
             if loss is None:
                 return

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from gtimm.core.options import TrainOptions
 from gtimm.core.training.schedule import train_group
 from gtimm.core.training.search import candidates, settle
 from gtimm.core.training.splits import Split, Tables
-from gtimm.core.training.stacks import EPOCHS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,36 +26,6 @@ if TYPE_CHECKING:
     from gtimm.core.fusion import Fusion, Head
 
     I64 = NDArray[np.int64]
-
-
-class TrainOptions(BaseModel):
-    """Optimisation: AdamW, as in Tables 8 and 9 of the paper.
-
-    Attributes:
-        epochs: passes over the training rows; `None` takes 30 where a modality is text and 15 elsewhere.
-        lr: learning rate; of several, such as the paper's `[1e-4, 2e-4, 5e-4]`, the best on validation is taken.
-        weight_decay: decoupled weight decay.
-        batch_size: rows a step; the last step of an epoch takes what is left.
-        fill_weight: loss weight of the rows in which an imputer fills something, beside 1 of the others; a batch's loss is the
-            weighted mean. Of several the best on validation is taken.
-        class_weights: a loss weight a class in their order, or `"balanced"`: rows / (classes * rows of the class).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int | None = Field(default=None, ge=1)
-    lr: float | tuple[float, ...] = 5e-4
-    weight_decay: float = Field(default=1e-4, ge=0)
-    batch_size: int = Field(default=128, ge=1)
-    fill_weight: float | tuple[float, ...] = 1.0
-    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
-
-    @field_validator("lr", "fill_weight", "class_weights")
-    @classmethod
-    def _positive(cls, value: Any) -> Any:
-        if value == () or (not isinstance(value, str | None) and not all(0 < v < float("inf") for v in np.atleast_1d(value))):
-            raise ValueError(f"must be above 0 and finite; found {value!r}")
-        return value
 
 
 @dataclass
@@ -108,6 +77,11 @@ class Run:
         return torch.promote_types(next(iter(self.train.sources.values())).own.dtype, torch.float32)
 
     @property
+    def epochs(self) -> int:
+        """Passes over the training rows."""
+        return self.options.epochs_for()
+
+    @property
     def rates(self) -> tuple[float, float]:
         """Learning rate and weight decay."""
         return cast("float", self.options.lr), self.options.weight_decay
@@ -115,7 +89,7 @@ class Run:
     @property
     def full_steps(self) -> int:
         """How many steps with a whole batch there will be."""
-        return (self.options.epochs or EPOCHS) * (len(self.train) // self.options.batch_size)
+        return self.epochs * (len(self.train) // self.options.batch_size)
 
     def signature(self) -> tuple[object, ...]:
         """Runs with one signature train as one problem."""
@@ -123,7 +97,7 @@ class Run:
         encoders = tuple(dict(self.encoders or {}).items())
         method = (type(self.fusion), repr(self.fusion), type(self.balance), repr(self.balance))
         shape = (tuple(self.sizes.items()), self.classes, np.ndim(cast("I64", self.train.labels)), self.dtype)
-        return (*method, *shape, len(self.train), val, self.options.epochs, self.options.batch_size, encoders)
+        return (*method, *shape, len(self.train), val, self.epochs, self.options.batch_size, encoders)
 
 
 def train(runs: Sequence[Run]) -> None:

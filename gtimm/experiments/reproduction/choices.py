@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from gtimm.core.config import absolute_paths
-from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.errors import ConfigError
+from gtimm.core.options import Options, by_name
 
 STRATEGIES = ("backbone", "generator", "sound", "fusion", "descriptions")
 
 
-class Choices(BaseModel):
+class Choices(Options):
     """Options of a reproduction; those that are mappings win over the preset's one by one.
 
     Attributes:
@@ -36,7 +37,7 @@ class Choices(BaseModel):
         seeds: how many; `None` takes the paper's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(title="reproduce")
 
     data: dict[str, Any] = Field(default_factory=dict)
     backbone: dict[str, Any] = Field(default_factory=dict)
@@ -60,10 +61,7 @@ class Choices(BaseModel):
         """Return choices from choices, their fields or `None`; raises `ConfigError` naming the field."""
         if isinstance(value, Choices):
             return value
-        try:
-            found = cls(**dict(value or {}))
-        except (ValidationError, TypeError) as error:
-            raise ConfigError(_explain(error)) from error
+        found = cls(**by_name(value or {}))
         if found.dropout != "match" and not 0 <= found.dropout <= 1:
             raise ConfigError(f"dropout is a rate in 0..1, or 'match'; found {found.dropout!r}.")
         if "per_class" in found.generator or "per_class" in found.sound:
@@ -97,14 +95,3 @@ def merged(spec: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any
     """
     other = "name" in options and options["name"] != spec.get("name")
     return dict(options) if other else {**spec, **options}
-
-
-def _explain(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = list(Choices.model_fields)
-        return f"reproduce has no option {field!r}.{did_you_mean(field, known)} Options: {', '.join(known)}."
-    return f"Option {field!r} of reproduce: {first['msg']} (found {first['input']!r})."

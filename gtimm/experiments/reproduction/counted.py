@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import ValidationError
-
 from gtimm.core.dataset import Splits
-from gtimm.core.errors import ConfigError, did_you_mean
-from gtimm.core.training import TrainOptions
+from gtimm.core.options import TrainOptions
 from gtimm.experiments.reproduction.bench import Bench, Counted, Place
 
 OPTIONS = {"Total Epoch": "epochs", "Batch Size": "batch_size", "Learning Rate": "lr", "Weight Decay": "weight_decay"}
@@ -31,24 +26,17 @@ def option_places(b: Bench) -> list[Place]:
     return places
 
 
-def options(b: Bench) -> dict[str, Any]:
-    """Return all options of training, those of `TrainOptions` where preset and choices say nothing.
-
-    Raises:
-        ConfigError: an option that there is not, or a value that it cannot have.
-    """
-    try:
-        found = TrainOptions(**{**b.preset.train, **b.choices.train}).model_dump()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        known = did_you_mean(name, TrainOptions.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise ConfigError(f"Training option {name!r}: {first['msg']} (found {first['input']!r}).{known}") from error
-    return {**found, "epochs": found["epochs"] or 15}
+def options(b: Bench) -> TrainOptions:
+    """Return the options of training; raises `ConfigError` for one that there is not, or a value that it cannot have."""
+    return TrainOptions(**{**b.preset.train, **b.choices.train})
 
 
 def _option(name: str) -> Counted:
-    return lambda _, bench: float(options(bench)[name])
+    def value(data: Splits, b: Bench) -> float:
+        found, kinds = options(b), {data.train.kind(m) for m in data.train.modalities}
+        return float(found.epochs_for(kinds) if name == "epochs" else getattr(found, name))
+
+    return value
 
 
 def _classes(data: Splits, b: Bench) -> float:

@@ -58,7 +58,7 @@ def test_full_settings_are_those_that_the_paper_prints(name: str) -> None:
     }.items():
         value = published().value(exhibit, {"dataset": b.preset.label}, column)
         assert value is not None
-        assert options(b)[option] == value.value
+        assert getattr(options(b), option) == value.value
     assert b.preset.seeds == (1 if name.startswith("mit") else 3)
     assert {s.budget for s in settings(b) if s.budget} == ({100} if exhibit == "table9" else {1, 5, 20, 100})
 
