@@ -351,7 +351,7 @@ class Pipeline:
 
     @classmethod
     def load(cls, folder: str | PathLike[str], **options: Any) -> Pipeline:
-        """Load a saved pipeline; `options` are `store`, `device`, `engine` and `generate`."""
+        """Load a saved pipeline; `options` are `store`, `device`, `engine`, `generate` and `draws`."""
         from gtimm.core.saving import load_pipeline
 
         return load_pipeline(folder, options)

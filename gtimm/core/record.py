@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.imputer import Generator
@@ -94,17 +94,6 @@ class Record:
         plain = replace(facts, scores={})
         kept = tuple(one for one in self.scored if replace(one, scores={}) != plain)
         return replace(self, scored=(*kept, facts))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the form that a saved model holds."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, value: Mapping[str, Any]) -> Record:
-        """Read what `to_plain` gave; an empty mapping, of a model saved without a record, is an empty one."""
-        train, val = (Facts(**value[name]) if value.get(name) else None for name in ("train", "val"))
-        filled = {m: Filling(**one) for m, one in value.get("filled", {}).items()}
-        return cls(train, val, filled, tuple(Facts(**one) for one in value.get("scored", ())))
 
 
 def held_rows(pipe: Pipeline) -> dict[str, dict[str, Any]]:

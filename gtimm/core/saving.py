@@ -7,17 +7,21 @@ import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from gtimm.core.claims import BESIDE, Staging, claim
 from gtimm.core.errors import ConfigError, GtimmError, StoreError, WeightsError, reworded
 from gtimm.core.files import entries, file_digest, write_json
+from gtimm.core.options import refuse_unknown
 from gtimm.core.plain import from_json
-from gtimm.core.record import held_rows
+from gtimm.core.plugin import Kind
+from gtimm.core.record import Record, held_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +32,27 @@ T = TypeVar("T")
 
 FORMAT = 1
 FILES = ("pipeline.json", "weights.safetensors", "MODEL_CARD.md")
-KEYS = {"config", "seed", "classes", "kinds", "sizes", "columns", "history", "temperature", "prior"}
+LOADABLE = ("store", "device", "engine", "generate", "draws")
+"""Options of a Pipeline that loading may set: where it runs, and what it predicts from."""
+
+
+class Saved(BaseModel):
+    """What `pipeline.json` holds, as far as loading reads it; fields with a default are not in models of before."""
+
+    config: dict[str, Any]
+    seed: int
+    classes: tuple[str, ...]
+    multilabel: bool = False
+    temperature: float
+    prior: list[float]
+    kinds: dict[str, Kind]
+    sizes: dict[str, int]
+    fingerprints: dict[str, str] = {}
+    columns: dict[str, Any]
+    history: list[float]
+    chosen: dict[str, float] = {}
+    record: Record = Record()
+    weights: str | None = None
 
 
 def save_pipeline(pipeline: Pipeline, folder: str | PathLike[str]) -> None:
@@ -111,7 +135,7 @@ def _write(pipeline: Pipeline, folder: Path) -> None:
             "columns": pipeline.columns,
             "history": pipeline.history,
             "chosen": pipeline.chosen,
-            "record": pipeline.record.to_plain(),
+            "record": asdict(pipeline.record),
             **({"training_data": held} if held else {}),
         },
     )
@@ -146,13 +170,15 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
 
     Args:
         folder: from `save_pipeline`.
-        options: `store`, `device`, `engine` and `generate` of the Pipeline.
+        options: of the Pipeline, those in `LOADABLE`.
 
     Raises:
+        ConfigError: another option.
         WeightsError: a file is missing, damaged or from a newer version.
     """
     from safetensors.torch import load_file
 
+    refuse_unknown(options, LOADABLE, "Pipeline.load")
     source = Path(os.path.abspath(folder))
     if not source.exists() and _replaced(source).is_dir():  # saving was killed while the new one took its place
         source = _replaced(source)
@@ -163,36 +189,33 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
         mend = "It was saved by a newer gtimm: update gtimm." if newer else "Save the pipeline again with this version."
         raise WeightsError(f"{source} has format {version!r}, and this version of gtimm reads format {FORMAT}. {mend}")
     tensors = _read(source, lambda: load_file(str(source / FILES[1])))
-    if lacking := KEYS - meta.keys():
-        raise WeightsError(f"{source / FILES[0]} lacks {', '.join(sorted(lacking))}; it is damaged. Save the pipeline again.")
-    if meta.get("weights", found := file_digest(source / FILES[1])) != found:  # models of before have no digest
+    try:
+        saved = Saved.model_validate(meta)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise WeightsError(f"{source / FILES[0]} is damaged ({where}: {first['msg']}). Save the pipeline again.") from error
+    if saved.weights not in (None, file_digest(source / FILES[1])):
         raise WeightsError(
             f"{source / FILES[1]} is damaged, or not the one that {FILES[0]} was saved with. Save the pipeline again."
         )
     try:
-        return _restored(source, meta, tensors, options)
+        return _restored(source, saved, tensors, options)
     except GtimmError as error:
         if str(source) in str(error):
             raise
         raise reworded(error, f"{source}: {error}") from error
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise WeightsError(
-            f"{source / FILES[0]} is damaged ({type(error).__name__}: {error}). Save the pipeline again."
-        ) from error
 
 
-def _restored(source: Path, meta: dict[str, Any], tensors: dict[str, Tensor], options: dict[str, Any]) -> Pipeline:
+def _restored(source: Path, saved: Saved, tensors: dict[str, Tensor], options: dict[str, Any]) -> Pipeline:
     from gtimm.core.pipeline import Pipeline
-    from gtimm.core.record import Record
     from gtimm.core.seeding import torch_seeded
 
-    pipeline = Pipeline.from_config(meta["config"], seed=meta["seed"], **options)
-    pipeline.classes, pipeline.kinds = tuple(meta["classes"]), dict(meta["kinds"])
-    pipeline.multilabel = bool(meta.get("multilabel", False))
-    pipeline.temperature, pipeline.prior = float(meta["temperature"]), np.array(meta["prior"], np.float32)
-    pipeline.columns, pipeline.history = meta["columns"], meta["history"]
-    pipeline.chosen = meta.get("chosen", {})
-    pipeline.record = Record.from_plain(meta.get("record", {}))
+    pipeline = Pipeline.from_config(saved.config, seed=saved.seed, **options)
+    pipeline.classes, pipeline.kinds, pipeline.multilabel = saved.classes, dict(saved.kinds), saved.multilabel
+    pipeline.temperature, pipeline.prior = saved.temperature, np.array(saved.prior, np.float32)
+    pipeline.columns, pipeline.history, pipeline.chosen = saved.columns, saved.history, saved.chosen
+    pipeline.record = saved.record
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         if part == "state":
@@ -200,16 +223,18 @@ def _restored(source: Path, meta: dict[str, Any], tensors: dict[str, Tensor], op
             if modality is None:
                 raise WeightsError(f"{source / FILES[1]} does not fit {FILES[0]}: {name!r} belongs to none of its modalities.")
             pipeline._states.setdefault(modality, {})[rest[len(modality) + 1 :]] = value.numpy()
-    for m, fingerprint in meta.get("fingerprints", {}).items():
+    for m, kind in pipeline.kinds.items():
+        pipeline.backbones.require(m).check_kind(kind)
+    for m, fingerprint in saved.fingerprints.items():
         if pipeline.backbones.require(m).fingerprint() != fingerprint:
             raise WeightsError(
                 f"{source} was trained on embeddings of {m!r} by another backbone: its weights, sizes or preprocessing have changed since. "
                 "Put the old weights back, or train again."
             )
     sizes = {m: pipeline.backbones.require(m).size(kind, pipeline.depth) for m, kind in pipeline.kinds.items()}
-    if meta["sizes"] != sizes:  # before a head of any size is built
+    if saved.sizes != sizes:  # before a head of any size is built
         raise WeightsError(
-            f"{source / FILES[0]} does not fit its backbone: it has embeddings of sizes {meta['sizes']}, the backbone gives {sizes}."
+            f"{source / FILES[0]} does not fit its backbone: it has embeddings of sizes {saved.sizes}, the backbone gives {sizes}."
         )
     with torch_seeded(0, "load"):
         head = pipeline.fusion.build(sizes, len(pipeline.classes), pipeline.filler().encoders(pipeline.kinds))

@@ -383,6 +383,8 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
         ({"format": 0}, "format 0.*Save the pipeline again"),
         ({"classes": ["one"]}, "does not fit"),
         ({"sizes": {"left": 4, "right": 5}}, "does not fit"),
+        ({"classes": 5}, r"pipeline\.json is damaged \(classes: "),
+        ({"record": {"train": {"rows": []}}}, r"pipeline\.json is damaged \(record\.train"),
         ({"kinds": {"right": "vector"}}, "belongs to none"),
     ):
         settings.write_text(json.dumps({**json.loads(settings.read_text()), **change}))
@@ -393,8 +395,33 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
     content = json.loads(settings.read_text())
     del content["kinds"]
     settings.write_text(json.dumps(content))
-    refused("lacks kinds")
+    refused("kinds: Field required")
     assert Pipeline.load(model).classes == pipe.classes
+
+
+def test_loading_takes_options_of_the_place_and_the_prediction_and_refuses_others(tmp_path: Path) -> None:
+    pipeline(eval_imputer="regression").fit(vectors(20)).save(tmp_path / "model")
+    for wrong, says in (
+        ({"devise": "cpu"}, r"Pipeline\.load has no option 'devise'\. Did you mean 'device'"),
+        ({"train": {"epochs": 3}}, r"no option 'train'.* Options: device, draws, engine, generate, store"),
+        ({"seed": 1}, "no option 'seed'"),
+        ({"draws": 0}, "option 'draws'"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            Pipeline.load(tmp_path / "model", **wrong)
+    loaded = Pipeline.load(tmp_path / "model", device="cpu", draws=3)
+    holes = vectors(6, seed=1).with_missing({"left": 1.0})
+    assert np.isfinite(loaded.predict_frame(holes)["uncertainty"]).all()
+
+
+def test_a_fault_of_a_strategy_is_not_called_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: ToyBackbone) -> str:
+        raise TypeError("a bug of the plug-in")
+
+    pipeline().fit(vectors(6)).save(tmp_path / "model")
+    monkeypatch.setattr(ToyBackbone, "fingerprint", broken)
+    with pytest.raises(TypeError, match="a bug of the plug-in"):
+        Pipeline.load(tmp_path / "model")
 
 
 def test_the_plain_form_makes_the_same_pipeline() -> None:
