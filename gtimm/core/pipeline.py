@@ -224,7 +224,9 @@ class Pipeline:
         need_validation(self.train_options, there=val is not None)
         data = train.with_missing(missing, self.seed) if missing is not None else train
         if self.unseen:
-            data = data.with_missing(Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True), self.seed)
+            told, hidden = data.missing, Missing(dict.fromkeys(self.unseen, 1.0), allow_empty=True)
+            data = data.with_missing(hidden, self.seed)
+            data.missing = told or hidden  # the mechanism that the record names
         self._head, self.record = None, Record()  # of other data, should this fail half-way
         self.classes, self.columns, self.multilabel = data.classes, data.columns, data.multilabel
         modalities = chosen(self, data)

@@ -153,3 +153,12 @@ def test_names_are_no_markup_links_or_ends_of_a_block() -> None:
     assert "\x1b" not in card
     assert not [line for line in card.splitlines() if line.startswith("# ") and line != "# Model card"]
     assert card.count("```") == 2
+
+
+def test_modalities_taken_as_unseen_leave_the_mechanism_that_was_asked_for() -> None:
+    data = vectors(24)
+    pipe = Pipeline("toy", "mean", unseen=["right"], train=FAST).fit(data, missing=Missing(left=0.5, on="label"))
+    assert "mechanism `classes`" in pipe.model_card()
+    assert table(pipe.model_card(), "Training data")["right"][:3] == ["0", "24", "24"]
+    alone = Pipeline("toy", "mean", unseen=["right"], train=FAST).fit(data)
+    assert "mechanism `random`" in alone.model_card()
