@@ -43,7 +43,7 @@ def strategies(group: str) -> str:
     kind = cast("Any", group)
     parts = []
     for name in (name for name, entry in registry(kind).items() if entry.distribution == "gtimm"):
-        cls, found = registry(kind).get(name), details(kind, name)
+        cls, found = registry(kind).load(name), details(kind, name)
         facts = {**found.capabilities, "kinds": list(found.modalities), "weights": found.weights_licence}
         said = "; ".join(f"{key.replace('_', ' ')}: {_said(value)}" for key, value in facts.items() if value not in ("", [], ()))
         parts += [f"### {name}", _prose(cls), *([f"*{said}*"] if said else []), _options(found.options)]

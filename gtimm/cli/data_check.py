@@ -185,7 +185,7 @@ def _loader(spec: Mapping[str, Any]) -> DatasetLoader:
     from gtimm.core.registry import registry
 
     known = registry("datasets")
-    cls: type[DatasetLoader] = known.get(spec["name"])
+    cls: type[DatasetLoader] = known.load(spec["name"])
     try:
         loader: DatasetLoader = known.create(spec)
     except ConfigError as error:

@@ -111,7 +111,7 @@ def details(group: Group, name: str) -> Details:
     origin = (str(group), name, entry.distribution, entry.version, entry.target)
     with redirect_stdout(sys.stderr):  # what a plug-in prints is no part of what a command prints
         try:
-            cls: type[Plugin] = registry(group).get(name)
+            cls: type[Plugin] = registry(group).load(name)
         except GtimmError as error:
             return Details(*origin, broken=str(error))
         try:

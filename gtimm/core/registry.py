@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -80,7 +79,7 @@ def _everything() -> Any:
 
 
 class Registry(Mapping[str, Entry], Generic[T]):
-    """The strategies of one group, by name; a read-only mapping. Nothing is imported before `get` or `create`.
+    """The strategies of one group, by name; a read-only mapping. Nothing is imported before `load` or `create`.
 
     Built-in names win a clash with a plug-in; two plug-ins that claim one name are an error that names both, raised when
     the name is used. Names registered in the running session come before both.
@@ -96,7 +95,6 @@ class Registry(Mapping[str, Entry], Generic[T]):
         self._base = base
         self._entries: dict[str, list[Entry]] = {}
         self._loaded: dict[str, type[T]] = {}
-        self._warned: set[str] = set()
         for point in _installed(f"gtimm.{group}") if points is None else points:
             self._entries.setdefault(point.name, []).append(Entry(point.name, point))
 
@@ -156,7 +154,7 @@ class Registry(Mapping[str, Entry], Generic[T]):
         self._entries[name] = [Entry(name, cls=cls)]
         self._loaded[name] = cls
 
-    def get(self, name: str, default: Any = None) -> type[T]:  # type: ignore[override]
+    def load(self, name: str) -> type[T]:
         """Import and return the class behind a name.
 
         Raises:
@@ -191,13 +189,13 @@ class Registry(Mapping[str, Entry], Generic[T]):
     def create(self, spec: str | Mapping[str, Any] | T) -> T:
         """Turn a name, `{"name": ..., **options}` or an instance into an instance."""
         if isinstance(spec, str):
-            return self.get(spec)()
+            return self.load(spec)()
         if isinstance(spec, Mapping):
             options = dict(spec)
             name = options.pop("name", None)
             if not isinstance(name, str):
                 raise ConfigError(f"A strategy in {self.group!r} needs a 'name'; found {dict(spec)!r}.")
-            return self.get(name)(**options)
+            return self.load(name)(**options)
         if self.base is not None and not isinstance(spec, self.base):
             raise ConfigError(f"Expected a name, a mapping with 'name', or a {self.base.__name__}; found {type(spec).__name__}.")
         return spec
@@ -218,18 +216,6 @@ class Registry(Mapping[str, Entry], Generic[T]):
             f"{cls} is not registered in {self.group!r}, so it cannot be named in a configuration or a saved model. "
             f"Register it: gtimm.register({self.group!r}, 'my-name', {cls})."
         )
-
-    def load_all(self) -> dict[str, type[T]]:
-        """Import every entry; a broken one gives one warning and is left out."""
-        found: dict[str, type[T]] = {}
-        for name in self:
-            try:
-                found[name] = self.get(name)
-            except PluginError as error:
-                if name not in self._warned:
-                    self._warned.add(name)
-                    warnings.warn(str(error), RuntimeWarning, stacklevel=2)
-        return found
 
     def _pick(self, name: str) -> Entry:
         entries = self.claims(name)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from torch import Generator
 
 
 def stable_seed(*parts: object) -> int:
@@ -22,13 +18,6 @@ def stable_seed(*parts: object) -> int:
 def stream(seed: int, *names: object) -> np.random.Generator:
     """Return the generator of one named stream, independent of every other name."""
     return np.random.Generator(np.random.Philox(key=stable_seed(seed, *names)))
-
-
-def torch_stream(seed: int, *names: object) -> Generator:
-    """Return the torch generator (CPU) of one named stream."""
-    import torch
-
-    return torch.Generator().manual_seed(stable_seed(seed, *names))
 
 
 @contextmanager

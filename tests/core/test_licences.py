@@ -66,7 +66,7 @@ def test_weights_of_somebody_have_no_licence_before_it_is_stated(strategy: Any) 
 
 def test_a_licence_that_is_stated_changes_no_item_and_no_feature() -> None:
     assert StableDiffusionTiny(licence="own").fingerprint() == StableDiffusionTiny().fingerprint()
-    tiny: Any = registry("backbones").get("imagebind-tiny")
+    tiny: Any = registry("backbones").load("imagebind-tiny")
     assert tiny(licence="own").fingerprint() == tiny().fingerprint()
 
 
@@ -74,7 +74,7 @@ def test_a_licence_that_is_stated_changes_no_item_and_no_feature() -> None:
 def test_every_strategy_of_ours_states_licences_that_are_known(group: Any) -> None:
     ours = [name for name, entry in registry(group).view.items() if entry.distribution == "gtimm"]
     for name in ours:
-        info = registry(group).get(name).info
+        info = registry(group).load(name).info
         assert info.licence == "Apache-2.0"
         assert set(names_in(info.weights_licence)) <= set(KNOWN)
 

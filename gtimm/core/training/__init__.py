@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gtimm.core.options import TrainOptions
-    from gtimm.core.training.trainer import Run, logits, train
+    from gtimm.core.training.trainer import Run, train
 
-__all__ = ["Run", "TrainOptions", "logits", "train"]
+__all__ = ["Run", "TrainOptions", "train"]
 
 
 if not TYPE_CHECKING:  # or every misspelt name would be one

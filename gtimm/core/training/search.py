@@ -12,31 +12,7 @@ from gtimm.core.errors import ConfigError, GtimmError
 if TYPE_CHECKING:
     from gtimm.core.training import Run, TrainOptions
 
-LEARNING_RATES = (1e-4, 2e-4, 5e-4)
-"""Those that the paper searches (section 5.3)."""
 SEARCHED = ("lr", "fill_weight")
-
-
-def search(runs: Sequence[Run], lr: Sequence[float] = LEARNING_RATES, fill_weight: Sequence[float] = (1.0,)) -> None:
-    """Train each run with every pair of these values and keep the one that is best on its validation rows.
-
-    The same as `training.train` of runs whose options hold these tuples.
-
-    Args:
-        runs: with validation rows; `head`, `history`, `best_epoch`, `chosen` and `tried` are set.
-        lr: learning rates.
-        fill_weight: loss weights of rows that an imputer fills.
-
-    Raises:
-        ConfigError: a run has no validation rows.
-        GtimmError: every candidate of a run diverged.
-    """
-    from gtimm.core.training import TrainOptions, train
-
-    for run in runs:
-        values = {**run.options.model_dump(), "lr": tuple(lr), "fill_weight": tuple(fill_weight)}
-        run.options = TrainOptions(**values)
-    train(runs)
 
 
 def searched(options: TrainOptions) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from gtimm.core.training.splits import Split, Tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from gtimm.core.balance import Balance
     from gtimm.core.fusion import Fusion, Head
@@ -122,16 +121,3 @@ def train(runs: Sequence[Run]) -> None:
     for run, trained in zip(runs, tried, strict=True):
         if trained[0] is not run:
             settle(run, trained)
-
-
-def logits(head: Head, split: Split) -> Tensor:
-    """Return (rows, classes) logits with each hole filled by its first candidate."""
-    tables = Tables([split])
-    places, filled, observed = tables.first(0)
-    parts = []
-    with torch.inference_mode():
-        for begin in range(0, len(split), 4096):
-            chosen = slice(begin, begin + 4096)
-            x = {m: tables.values[m].take(places[m][chosen]) for m in tables.values}
-            parts.append(head(x, filled[chosen], observed[chosen]))
-    return torch.cat(parts)

@@ -16,7 +16,6 @@ from gtimm.core.errors import ConfigError, GtimmError
 from gtimm.core.pool import Features, Pool
 from gtimm.core.registry import registry
 from gtimm.core.training.losses import by_row, row_weights, scores_by_row
-from gtimm.core.training.search import LEARNING_RATES, search
 from gtimm.core.training.splits import Source, Split, Tables
 from gtimm.core.training.stacking import StackedAdamW
 from gtimm.core.training.stacks import Stack
@@ -154,15 +153,6 @@ def test_of_equal_candidates_the_first_is_taken() -> None:
     found = run(lr=(2e-9, 1e-9))
     train([found])
     assert found.chosen == {"lr": 2e-9}
-
-
-def test_search_tries_the_rates_of_the_paper() -> None:
-    found = [run(seed=seed) for seed in range(2)]
-    search(found)
-    assert LEARNING_RATES == (1e-4, 2e-4, 5e-4)
-    for one in found:
-        assert [tried["lr"] for tried in one.tried] == list(LEARNING_RATES)
-        assert one.chosen["fill_weight"] == 1
 
 
 def test_a_candidate_that_diverges_is_left_out_and_the_others_go_on() -> None:

@@ -13,11 +13,12 @@ from gtimm.core.errors import DataError, GtimmError
 from gtimm.core.fusion import Fusion, Head
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
+from gtimm.core.predicting import batches
 from gtimm.core.seeding import stream, torch_seeded
 from gtimm.core.training.schedule import cut, run_bytes
 from gtimm.core.training.splits import Source, Split
 from gtimm.core.training.stacks import Stack
-from gtimm.core.training.trainer import Run, TrainOptions, logits, train
+from gtimm.core.training.trainer import Run, TrainOptions, train
 from gtimm.fusion.dropout import DropoutFusion
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion
@@ -54,6 +55,11 @@ def holed(rows: int, seed: int) -> Split:
 def run(fusion: Fusion | None = None, seed: int = 0, make: Any = holed, **options: Any) -> Run:
     chosen = TrainOptions(**{"epochs": 6, "lr": 0.02, "batch_size": 16, **options})
     return Run(fusion or LateFusion(), CLASSES, make(50, seed), make(40, seed + 1), chosen, seed)
+
+
+def logits(head: Head, split: Split) -> Tensor:
+    """(rows, classes), each hole filled by its first candidate."""
+    return torch.cat([found[0] for _, found in batches(head, split, 1)])
 
 
 def weights(found: Run) -> dict[str, Tensor]:
