@@ -19,6 +19,7 @@ from torch import Tensor
 from gtimm.backbones.imagebind.backbone import ImageBindEncoder
 from gtimm.backbones.imagebind.config import ImageBindConfig, VisionConfig, load_config
 from gtimm.backbones.imagebind.model import ImageBindModel
+from gtimm.backbones.overlong import Overlong
 
 WIDTH, HEADS, BLOCKS, ROWS, BATCH, PROMPTS, CLASSES = 768, 12, 3, 256, 64, 4, 10
 SMALLER, FASTER = 100.0, 20.0
@@ -60,7 +61,7 @@ def main() -> int:
     torch.manual_seed(0)
     sizes = VisionConfig(embed_dim=WIDTH, num_blocks=BLOCKS, num_heads=HEADS)
     model = ImageBindModel(ImageBindConfig(vision=sizes, out_embed_dim=1024), ["image"]).eval().requires_grad_(False)
-    encoder = ImageBindEncoder(model, True, False)
+    encoder = ImageBindEncoder(model, True, False, Overlong(77))
     images, labels = torch.randn(ROWS, 3, 224, 224), torch.arange(ROWS) % CLASSES
     with torch.no_grad():
         tokens = torch.cat([tokens_of(model, part) for part in images.split(BATCH)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,15 @@ def test_a_rate_that_no_device_has_needs_no_huge_kernel() -> None:
     assert odd.kernel.numel() < 5_000_000
     assert abs(odd.orig_freq / odd.new_freq - 44_101 / 16_000) < 1e-3
     assert (usual.orig_freq, usual.new_freq) == (441, 160)
+
+
+def test_long_texts_are_counted_and_said_as_for_clip(tmp_path: Path) -> None:
+    for name in ("state_dict.safetensors", "config.json"):
+        shutil.copy(TEXT / name, tmp_path / name)
+    backbone = ImageBind.from_files(weights=tmp_path / "state_dict.safetensors", config=tmp_path / "config.json")
+    with pytest.warns(RuntimeWarning, match=r"^1 texts are too long and were cut: the model reads 77 .* longest has 78"):
+        backbone.embed({"text": ["dog " * 76, "dog " * 75, "dog"]})
+    assert (backbone.overlong.count, backbone.overlong.longest) == (1, 78)
+    again = ImageBind.from_files(weights=tmp_path / "state_dict.safetensors", config=tmp_path / "config.json", renormalize=True)
+    again.prepare("text", "dog " * 90)
+    assert backbone.overlong.count == 2, "all backbones of a model count together"

@@ -24,6 +24,7 @@ from gtimm.backbones.clip.backbone import ClipEncoder
 from gtimm.backbones.clip.prompts import summarise
 from gtimm.backbones.imagebind.backbone import ImageBindEncoder
 from gtimm.backbones.imagebind.tiny import ImageBindTiny
+from gtimm.backbones.overlong import Overlong
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.fusion import Finisher, Head
 from gtimm.core.media import empty_payload
@@ -72,7 +73,7 @@ def tiny(digits: Any) -> tuple[dict[str, Finisher], dict[str, Tensor], dict[str,
     """imagebind-tiny in float64: what finishes, prepared items, their stored features, and the reference."""
     backbone, data = ImageBindTiny(), digits.train
     model = backbone.open().model.double()
-    encoder = ImageBindEncoder(model, True, False)
+    encoder = ImageBindEncoder(model, True, False, Overlong(77))
     items = {m: [data.payload(m, r) for r in range(8)] for m in ("image", "audio")}
     items["text"] = [data.classes[c] for c in data.labels[:8]]
     batches = {k: torch.stack([backbone.preprocess(k, one) for one in items[k]]) for k in KINDS}

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from gtimm.backbones.clip.overlong import Overlong, overlong
 from gtimm.backbones.clip.preprocess import context_length
 from gtimm.backbones.clip.source import LOCAL, Source, find, tag_licence
-from gtimm.core.backbone import Backbone
+from gtimm.backbones.overlong import CutsTexts, Overlong, overlong
 from gtimm.core.errors import ConfigError, GtimmError, WeightsError
 from gtimm.core.files import file_digest
 from gtimm.core.licences import UNKNOWN
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 _DTYPES = ("float32", "float16", "bfloat16")
 
 
-class Clip(Backbone):
+class Clip(CutsTexts):
     """CLIP's image and text encoders by open_clip. With the default options `embed` gives open_clip's `encode_image` and `encode_text`.
 
     Weights are never random and never downloaded in silence. Where a tag's weights were trained with QuickGELU (OpenAI's were),
@@ -59,7 +57,7 @@ class Clip(Backbone):
     @property
     def overlong(self) -> Overlong:
         """Counts the texts that this process has cut to the model's context: `overlong.count`, `overlong.longest`."""
-        return overlong(self.model, self.pretrained, context_length(self.source()))
+        return overlong(self.model, self.pretrained, context=context_length(self.source()))
 
     def weights_licence(self) -> str:
         """Return what the option says, else the licence of a tag of open_clip's."""
@@ -110,17 +108,6 @@ class Clip(Backbone):
         if still_kind(kind) == "image":
             return preprocess.prepare_image(load_still(kind, payload), source)
         return preprocess.prepare_text(load_text(payload), source, self.download, self.overlong)
-
-    def preprocess(self, kind: str, payload: Payload) -> Tensor:
-        """As `Backbone.preprocess`; the first text that is cut warns."""
-        tensor = super().preprocess(kind, payload)
-        self.overlong.warn_once()
-        return tensor
-
-    def embed(self, payloads: Mapping[str, Sequence[Payload]], *, device: str = "cpu", batch_size: int = 64) -> dict[str, Tensor]:
-        """As `Backbone.embed`; one warning says how many texts were cut."""
-        with self.overlong.together():
-            return super().embed(payloads, device=device, batch_size=batch_size)
 
     def open(self, device: str = "cpu", dtype: str = "float32") -> ClipEncoder:
         """Load the weights; `dtype` is float32, float16 or bfloat16."""

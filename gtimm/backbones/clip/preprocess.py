@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gtimm.backbones.overlong import token_ids
 from gtimm.core.errors import ConfigError, WeightsError
 from gtimm.core.files import file_digest
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from gtimm.backbones.clip.overlong import Overlong
     from gtimm.backbones.clip.source import Source
+    from gtimm.backbones.overlong import Overlong
 
 VERSION = 1
 CONTEXT = 77
@@ -41,13 +42,11 @@ def prepare_text(text: str, source: Source, download: bool, overlong: Overlong) 
     settings = source.config["text_cfg"]
     tokenizer = _tokenizer(json.dumps(settings, sort_keys=True), source.tokenizer, download)
     if source.tokenizer is None:
+        return token_ids(tokenizer, text, overlong)
+    with _LOCK:
         ids: Tensor = tokenizer([text])[0]
-        tokens = len(tokenizer.encode(text)) + 2 if int(ids[-1]) == tokenizer.eot_token_id else 0
-    else:
-        with _LOCK:
-            ids = tokenizer([text])[0]
-            full = tokenizer.tokenizer.pad_token_id not in ids.tolist()
-            tokens = len(tokenizer.tokenizer(tokenizer.clean_fn(text), verbose=False).input_ids) if full else 0
+        full = tokenizer.tokenizer.pad_token_id not in ids.tolist()
+        tokens = len(tokenizer.tokenizer(tokenizer.clean_fn(text), verbose=False).input_ids) if full else 0
     if tokens > len(ids):
         overlong.add(tokens)
     return ids

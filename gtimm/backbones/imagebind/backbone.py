@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from gtimm.backbones.imagebind.config import ImageBindConfig, Kind, load_config
-from gtimm.core.backbone import Backbone
+from gtimm.backbones.overlong import CutsTexts, Overlong, overlong
 from gtimm.core.download import REMOTES
 from gtimm.core.errors import ConfigError, IncompatibleError, WeightsError
 from gtimm.core.files import file_digest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DTYPES = ("float32", "float16", "bfloat16")
 
 
-class ImageBind(Backbone):
+class ImageBind(CutsTexts):
     """ImageBind's image, audio and text encoders (Girdhar et al., CVPR 2023), from a checkpoint that you bring.
 
     The published weights are CC BY-NC-SA 4.0. With the default options, `embed` gives the original's output: images at unit
@@ -62,6 +62,12 @@ class ImageBind(Backbone):
     def from_files(cls, weights: str | Path, config: str | Path | None = None, **options: Any) -> ImageBind:
         """Takes the weights and sizes from files; `options` are the class's other options."""
         return cls(weights=Path(weights), config=None if config is None else Path(config), **options)
+
+    @property
+    def overlong(self) -> Overlong:
+        """Counts the texts that this process has cut to the model's context: `overlong.count`, `overlong.longest`."""
+        text = self.sizes().text
+        return overlong(self.weights, self.config, context=0 if text is None else text.context_length)
 
     def weights_licence(self) -> str:
         """Return the published weights' licence unless the option says another."""
@@ -123,7 +129,7 @@ class ImageBind(Backbone):
             samples, rate = load_audio(payload)
             return preprocess.prepare_audio(samples, rate, config.audio, self.downmix)
         if kind == "text" and config.text is not None:
-            return preprocess.prepare_text(load_text(payload), config.text)
+            return preprocess.prepare_text(load_text(payload), config.text, self.overlong)
         raise IncompatibleError(f"this ImageBind model embeds {', '.join(config.kinds)}; found {kind!r}")
 
     def open(self, device: str = "cpu", dtype: str = "float32") -> ImageBindEncoder:
@@ -135,7 +141,8 @@ class ImageBind(Backbone):
         if dtype not in _DTYPES:
             raise ConfigError(f"ImageBind computes in {', '.join(_DTYPES)}; found dtype {dtype!r}")
         model = load_model(self._weights(), self.sizes(), self.loaded_kinds())
-        return ImageBindEncoder(model.to(device, getattr(torch, dtype)), self.feature_point == "output", self.renormalize)
+        model = model.to(device, getattr(torch, dtype))
+        return ImageBindEncoder(model, self.feature_point == "output", self.renormalize, self.overlong)
 
     def _weights(self) -> Path:
         if self.weights is None:
@@ -154,8 +161,8 @@ class ImageBind(Backbone):
 class ImageBindEncoder:
     """A loaded model; `encode` and `finish` are deterministic, and `finish` is differentiable in the prompts."""
 
-    def __init__(self, model: ImageBindModel, scaled: bool, renormalize: bool) -> None:
-        self.model, self._scaled, self._renormalize = model, scaled, renormalize
+    def __init__(self, model: ImageBindModel, scaled: bool, renormalize: bool, overlong: Overlong) -> None:
+        self.model, self._scaled, self._renormalize, self._overlong = model, scaled, renormalize, overlong
         parameter = next(model.parameters())
         self._device, self._dtype = parameter.device, parameter.dtype
 
@@ -163,6 +170,8 @@ class ImageBindEncoder:
         """Stacked prepared items (n, ...) -> (n, out_embed_dim), or (n, size) for `last_block`."""
         import torch
 
+        if kind == "text":
+            self._overlong.warn_once()  # the texts were prepared elsewhere, perhaps in other processes
         with torch.no_grad():
             batch = batch.to(self._device)
             batch = batch.to(self._dtype) if batch.is_floating_point() else batch

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from gtimm.backbones.imagebind.config import AudioConfig, TextConfig, VisionConfig
+from gtimm.backbones.overlong import token_ids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from gtimm.backbones.overlong import Overlong
 
 VERSION = 1
 Downmix = Literal["first", "mean"]
@@ -117,9 +120,9 @@ def log_mel(wave: Tensor, rate: int, bins: int) -> Tensor:
     return energies.clamp_min(torch.finfo(torch.float32).eps).log()
 
 
-def prepare_text(text: str, sizes: TextConfig) -> Tensor:
-    """CLIP's byte-pair encoding: (context_length,) int64 ids, between start and end tokens, filled with zeros."""
-    ids: Tensor = _tokenizer(sizes.context_length)([text])[0]
+def prepare_text(text: str, sizes: TextConfig, overlong: Overlong | None = None) -> Tensor:
+    """CLIP's byte-pair encoding: (context_length,) int64 ids, between start and end tokens, filled with zeros; what is cut is counted."""
+    ids = token_ids(_tokenizer(sizes.context_length), text, overlong)
     if sizes.token_ids is None:
         return ids
     kept = _kept(sizes.token_ids)

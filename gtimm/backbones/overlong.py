@@ -1,4 +1,4 @@
-"""Counts the texts that a model's context cuts, in this process and in the workers forked from it."""
+"""Texts that a model's context cuts are counted, in this process and in the workers forked from it, and a warning says so."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import mmap
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gtimm.core.backbone import Backbone
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import SimpleTokenizer
+    from torch import Tensor
+
+    from gtimm.core.media import Payload
 
 _LOCK = threading.Lock()
 
@@ -75,6 +85,34 @@ class Overlong:
 
 
 @cache
-def overlong(model: str, pretrained: str | None, context: int) -> Overlong:
+def overlong(*model: Hashable, context: int) -> Overlong:
     """Return the counter of a model; all its backbones and encoders in this process share it."""
     return Overlong(context)
+
+
+def token_ids(tokenizer: SimpleTokenizer, text: str, overlong: Overlong | None) -> Tensor:
+    """Encode a text to (context,) int64 ids of CLIP's byte-pair vocabulary, zeros behind its end; one that is cut is counted."""
+    ids: Tensor = tokenizer([text])[0]
+    if overlong is not None and int(ids[-1]) == tokenizer.eot_token_id and (tokens := len(tokenizer.encode(text)) + 2) > len(ids):
+        overlong.add(tokens)
+    return ids
+
+
+class CutsTexts(Backbone):
+    """A backbone whose context cuts long texts. Its encoder calls `overlong.warn_once` when it gets texts."""
+
+    @property
+    @abstractmethod
+    def overlong(self) -> Overlong:
+        """Counts the texts that this process has cut to the model's context: `overlong.count`, `overlong.longest`."""
+
+    def preprocess(self, kind: str, payload: Payload) -> Tensor:
+        """As `Backbone.preprocess`; the first text that is cut warns."""
+        tensor = super().preprocess(kind, payload)
+        self.overlong.warn_once()
+        return tensor
+
+    def embed(self, payloads: Mapping[str, Sequence[Payload]], *, device: str = "cpu", batch_size: int = 64) -> dict[str, Tensor]:
+        """As `Backbone.embed`; one warning says how many texts were cut."""
+        with self.overlong.together():
+            return super().embed(payloads, device=device, batch_size=batch_size)
