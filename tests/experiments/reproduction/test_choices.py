@@ -97,7 +97,7 @@ def test_budgets_end_at_the_chosen_number_of_items() -> None:
     ("choices", "says"),
     [
         ({"zerro": "payload"}, "Did you mean 'zero'"),
-        ({"zero": "pixel"}, "Option 'zero'"),
+        ({"zero": "pixel"}, "option 'zero'"),
         ({"dropout": 2.0}, "rate in 0..1"),
         ({"per_class": 0}, "per_class"),
         ({"generator": {"per_class": 5}}, "per_class is an option of its own"),
