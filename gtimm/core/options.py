@@ -145,7 +145,7 @@ class PipelineOptions(Options):
     embed: EmbedOptions = EmbedOptions()
     seed: Whole = 0
     store: Path | None = None
-    device: str = "auto"
+    device: Annotated[str, BeforeValidator(lambda value: str(value) if type(value).__name__ == "device" else value)] = "auto"
     generate: Literal[True, False, "ask"] = "ask"
 
     @field_validator("modalities", "unseen", mode="before")

@@ -79,3 +79,9 @@ def test_a_wrong_option_of_a_configuration_is_named_where_it_stands(config: dict
 def test_epochs_go_by_the_kinds_of_the_data_unless_they_are_said(kinds: tuple[str, ...], epochs: int) -> None:
     assert TrainOptions().epochs_for(kinds) == epochs
     assert TrainOptions(epochs=4).epochs_for(kinds) == 4
+
+
+def test_a_device_may_be_that_of_torch() -> None:
+    import torch
+
+    assert PipelineOptions(device=torch.device("cpu")).device == "cpu"
