@@ -11,7 +11,7 @@ import pytest
 from gtimm import Pipeline
 from gtimm.core.config import RunConfig
 from gtimm.core.errors import ConfigError
-from gtimm.core.options import EmbedOptions, TrainOptions
+from gtimm.core.options import EmbedOptions, PipelineOptions, TrainOptions
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"store": 5}, r"Pipeline option 'store': .*path.* \(found 5\)"),
