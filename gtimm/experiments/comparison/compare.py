@@ -104,19 +104,6 @@ def compare(
     return plan_compare(parsed, splits, config, machine, say).run(out)
 
 
-def run_compare(
-    config: str | Path | Mapping[str, Any],
-    out: str | PathLike[str],
-    *,
-    store: str | PathLike[str] | None = None,
-    generate: bool | Literal["ask"] = "ask",
-    say: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Run a configuration that has a `compare` part into a run folder; returns what `results.json` holds."""
-    parsed, data, plain = read_compare(config)
-    return dict(plan_compare(parsed, data, plain, {"store": store, "generate": generate}, say).run(out).results)
-
-
 def read_compare(config: str | Path | Mapping[str, Any]) -> tuple[RunConfig, Splits, dict[str, Any]]:
     """Return a configuration with a `compare` part, its data, and its plain form with absolute paths."""
     base = Path(config).resolve().parent if isinstance(config, str | Path) else Path()

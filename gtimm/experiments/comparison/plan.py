@@ -191,7 +191,7 @@ def _enter(plan: ComparePlan, one: Contender, dataset: str, budgets: Sequence[in
                 setting = Setting.of(dataset, one.name, train, test, budget)
                 try:
                     one.check(plan.grid.data.train, plan.options.target)
-                    job, whole = (_planned(plan.grid, jobs, s) for s in (setting, _whole(setting, plan, one)))
+                    job, whole = (_planned(plan.grid, jobs, s) for s in (setting, _whole(setting, plan.options.target)))
                 except (DataError, IncompatibleError) as error:
                     if not one.added:
                         raise
@@ -208,11 +208,11 @@ def _planned(grid: Grid, jobs: dict[Any, Job], setting: Setting) -> Job:
     return jobs[key]
 
 
-def _whole(setting: Setting, plan: ComparePlan, one: Contender) -> Setting:
+def _whole(setting: Setting, target: str) -> Setting:
     """Return a setting with nothing missing at test and, of a method that drops at the missing ratio, the same rate."""
     if not setting.missing_test:
         return setting
-    rate = setting.missing_test.get(plan.options.target, 0.5)
+    rate = setting.missing_test.get(target, 0.5)
     return replace(setting, missing_test={}, test_mask=Missing(), rate=rate)
 
 
