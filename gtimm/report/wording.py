@@ -78,8 +78,8 @@ def mechanism(name: str) -> str:
 
 
 def setting(missing: Mapping[str, float], how: str) -> str:
-    """Return a way of training, as in `95% of images missing at random`."""
-    return f"{ratios(missing)} missing {mechanism(how)}" if missing else "nothing missing in training"
+    """Return a way of training, as in `95% of images missing at random`; the data's own holes are not told."""
+    return f"{ratios(missing)} missing {mechanism(how)}" if missing else "no holes simulated in training"
 
 
 def duration(seconds: float | None) -> str:

@@ -81,7 +81,7 @@ class ComparePlan:
         options: what is compared.
         grid: what runs it.
         entries: all methods under all conditions.
-        left_out: baselines that cannot run here, and why.
+        left_out: default ratios and baselines that cannot be here, and why.
         config: the plain form, which runs again.
     """
 
@@ -146,7 +146,10 @@ def plan_compare(
     assert config.compare is not None
     if own := {"imputer", "eval_imputer", "modalities", "rows", "unseen"} & set(config.pipeline):
         raise ConfigError(f"pipeline.{sorted(own)[0]} is what methods differ in; give it in compare.methods.")
-    options, name = config.compare, str(data.facts.get("name", data.train.name))
+    options, notes = config.compare.within(own_holes(data, config.compare.target))
+    for note in notes:
+        say(note)
+    name = str(data.facts.get("name", data.train.name))
     seeds = config.seed_list if "seeds" in config.model_fields_set else list(range(SEEDS))
     here = {key: value for key, value in machine.items() if value is not None}
     embedded = EMBEDDED.get(name, {})
@@ -168,7 +171,7 @@ def plan_compare(
         {one.name: one.used for one in chosen},
         validate=True,
     )
-    plan = ComparePlan(options, grid, [], [], plain)
+    plan = ComparePlan(options, grid, [], notes, plain)
     budgets: list[int | None] = (
         [*options.budgets]
         if options.budgets
@@ -177,6 +180,14 @@ def plan_compare(
     for one in chosen:
         _enter(plan, one, name, budgets if one.generates else [None])
     return plan
+
+
+def own_holes(data: Splits, target: str) -> dict[str, float]:
+    """Return the share of rows that lack the target as the data is: of training, and the larger of validation and test."""
+    if target not in data.train.modalities:
+        return {}  # `contenders` says so
+    train, val, test = (float(1 - rows.present(target).mean()) for rows in (data.train, data.val, data.test))
+    return {"missing": train, "test_missing": max(val, test)}
 
 
 def _enter(plan: ComparePlan, one: Contender, dataset: str, budgets: Sequence[int | None]) -> None:
