@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtimm.core.seeding import stream
+from gtimm.report import wording
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +37,11 @@ class Interval:
     std: float
     low: float
     high: float
+
+    @property
+    def points(self) -> str:
+        """A difference in points with its interval, as `+3.4 [+1.0, +5.8]`."""
+        return wording.gain(self.mean, self.low, self.high)
 
 
 @dataclass(frozen=True)

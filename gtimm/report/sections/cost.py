@@ -122,10 +122,4 @@ def _chart(name: str, title: str, timed: list[tuple[Row, float]], axis: tuple[fl
 
 def time_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Return round times between two, in seconds, with their texts; the ends where there is none."""
-    return [(s, _time(s)) for s in [s for s in _TIMES if low <= s <= high] or [low, high]]
-
-
-def _time(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:,.4g} min" if seconds < 3600 else f"{seconds / 3600:,.4g} h"
+    return [(s, wording.duration(s)) for s in [s for s in _TIMES if low <= s <= high] or [low, high]]
