@@ -22,8 +22,7 @@ from gtimm.experiments.statistics import Bootstrap
 from gtimm.report import wording
 
 if TYPE_CHECKING:
-    from gtimm.core.dataset import MultimodalDataset
-    from gtimm.experiments.jobs import Job
+    pass
 
 TARGETS = ("image", "audio")
 BUDGETS = (1, 5, 20, 100)
@@ -93,7 +92,7 @@ def run_demo(
         parts["costs"] += costs_of(cells, jobs[0].pipes[0].workspace)
         parts["details"] += _details(cells, splits)
         if name == "digits":
-            parts["patterns"] = patterns_of(splits, _holes(jobs))
+            parts["patterns"] = patterns_of(splits, simulated(jobs))
             parts["gallery"] = write_gallery(folder.path, splits.train, missing, largest(jobs, missing))
         licences |= licences_of([job.pipes[0] for job in jobs])
         counters = {key: value + grid.counters[key] for key, value in counters.items()}
@@ -185,12 +184,6 @@ def _details(cells: Sequence[Cell], data: Splits) -> list[dict[str, Any]]:
         detail_of(cell, data.test.labels, data.test.classes, next(zero for zero in zeros if _condition(zero) == _condition(cell)))
         for cell in shown
     ]
-
-
-def _holes(jobs: Sequence[Job]) -> list[tuple[str, str, MultimodalDataset]]:
-    """Return what the demo hides of training and test rows, each way once."""
-    found = {(split, note): rows for job in jobs for split, note, rows in simulated(job)}
-    return [(split, note, rows) for (split, note), rows in found.items()]
 
 
 def _verdict(comparisons: list[dict[str, Any]], target: str = "image") -> dict[str, Any]:

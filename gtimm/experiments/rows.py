@@ -167,16 +167,20 @@ def patterns_of(data: Splits, simulated: Iterable[tuple[str, str, MultimodalData
     return found
 
 
-def simulated(job: Job) -> list[tuple[str, str, MultimodalDataset]]:
-    """Return what a job hides of the training and of the test rows, with its first seed, for `patterns_of`."""
-    setting = job.setting
-    parts = (("train", setting.missing_train, job.trains[0], setting.mechanism), ("test", setting.missing_test, job.tests[0], ""))
-    found = []
-    for split, shares, rows, mechanism in parts:
-        if shares:
-            words = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
-            found.append((split, f"simulated: {words} missing" + (f" ({mechanism})" if mechanism else ""), rows))
-    return found
+def simulated(jobs: Iterable[Job]) -> list[tuple[str, str, MultimodalDataset]]:
+    """Return what jobs hide of the training and of the test rows, with their first seed, each way once, for `patterns_of`."""
+    found: dict[tuple[str, str], MultimodalDataset] = {}
+    for job in jobs:
+        setting = job.setting
+        parts = (
+            ("train", setting.missing_train, job.trains[0], setting.mechanism),
+            ("test", setting.missing_test, job.tests[0], ""),
+        )
+        for split, shares, rows, mechanism in parts:
+            if shares:
+                words = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
+                found[split, f"simulated: {words} missing" + (f" ({mechanism})" if mechanism else "")] = rows
+    return [(split, note, rows) for (split, note), rows in found.items()]
 
 
 def licences_of(pipes: Iterable[Pipeline]) -> dict[str, str]:

@@ -81,7 +81,7 @@ def run_config(
             "rows": rows_of(cells, Bootstrap(len(data.test), len(grid.seeds)), every_score=True),
             "costs": costs_of(cells, job.pipes[0].workspace),
             "details": [detail_of(cells[0], cast("Labels", data.test.labels), data.test.classes)],
-            "patterns": patterns_of(data, simulated(job)),
+            "patterns": patterns_of(data, simulated([job])),
             "licences": licences_of(job.pipes[:1]),
         }
     )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     F64 = NDArray[np.float64]
 
+LEVEL = 0.05
+"""Of significance."""
 DRAWS = 2000
 FAR = 1e9  # in Student's t; beyond it no chance is left
 CHUNK_CELLS = 2_000_000  # draws times rows that are in memory at a time: about 50 MB

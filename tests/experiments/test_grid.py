@@ -286,7 +286,7 @@ def test_rows_and_patterns_have_the_form_of_results() -> None:
     cells = made.complete(planned)
     rows = rows_of(cells, Bootstrap(45, 2), every_score=True)
     assert {row["metric"] for row in rows} == {"accuracy", "macro_f1", "top3_accuracy", "ece"}
-    checked = Results.model_validate({"rows": rows, "patterns": patterns_of(data, simulated(planned[1]))})
+    checked = Results.model_validate({"rows": rows, "patterns": patterns_of(data, simulated(planned[1:2]))})
     assert [p.rows for p in checked.patterns if p.note] == [30, 30, 23, 22]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.experiments.reproduction.paper import heading
 from gtimm.experiments.rows import compare_pairs
-from gtimm.experiments.statistics import holm, paired_p_value
+from gtimm.experiments.statistics import LEVEL, holm, paired_p_value
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
@@ -23,9 +23,6 @@ SAID: Mapping[Verdict, str] = {
     "undecided": "cannot be told from these data",
     "fails": "does not hold here",
 }
-
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
