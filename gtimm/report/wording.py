@@ -93,7 +93,7 @@ def setting(missing: Mapping[str, float], how: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds for people, in two units at most; an en dash for None.
+    """Return seconds for people, in two units at most, from 10 hours in one; an en dash for None.
 
     Example:
         >>> duration(1.25), duration(130), duration(900), duration(3900), duration(12 * 5100)
@@ -103,9 +103,11 @@ def duration(seconds: float | None) -> str:
         return "–"
     if seconds < 59.95:
         return f"{seconds:.3g} s"
+    if seconds >= 36_000:
+        return f"{seconds / 3600:,.0f} h"
     large, small, part = ("min", "s", 1) if round(seconds) < 3600 else ("h", "min", 60)
     whole, rest = divmod(round(seconds / part), 60)
-    return f"{whole:,} {large}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} {large}" + (f" {rest} {small}" if rest else "")
 
 
 def sentence(text: str) -> str:

@@ -19,7 +19,7 @@ def test_examples_are_true():
     ("seconds", "expected"),
     [
         (None, "–"), (0, "0 s"), (0.01, "0.01 s"), (5, "5 s"), (59.9, "59.9 s"), (59.96, "1 min"), (60, "1 min"), (61, "1 min 1 s"),
-        (3599.6, "1 h"), (7260, "2 h 1 min"), (3.6e6, "1,000 h"),
+        (3599.6, "1 h"), (7260, "2 h 1 min"), (240_000, "67 h"), (3.6e6, "1,000 h"),
     ],
 )  # fmt: skip
 def test_durations_have_two_units_at_most(seconds, expected):
