@@ -389,15 +389,15 @@ def test_options_stand_in_for_a_file(tmp_path: Path) -> None:
         ({"target": "lft"}, ConfigError, "Did you mean 'left'"),
         ({"methods": ["hot-dek"]}, ConfigError, "Did you mean 'hot-deck'"),
         ({"methods": ["gti-mm"]}, ConfigError, "needs a generator"),
-        ({"missing": [1.5]}, ConfigError, "compare.missing"),
+        ({"missing": [1.5]}, ConfigError, "compare option 'missing"),
         ({"missing": [0.5, 0.5]}, ConfigError, "twice"),
         ({"missing": []}, ConfigError, "empty"),
         ({"missing": [{"lft": 0.5}]}, MissingnessError, "Did you mean 'left'"),
         ({"mechanism": "randm"}, ConfigError, "Did you mean 'random'"),
         ({"seeds": 0}, ConfigError, "at least one seed"),
-        ({"budgets": [0]}, ConfigError, "compare.budgets"),
+        ({"budgets": [0]}, ConfigError, "compare option 'budgets"),
         ({"methods": {"mine": {"imputr": "zero"}}}, ConfigError, "Did you mean 'imputer'"),
-        ({"methods": {"mine": 3}}, ConfigError, "compare.methods"),
+        ({"methods": {"mine": 3}}, ConfigError, "compare option 'methods"),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_written(
