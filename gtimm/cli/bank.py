@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gtimm.cli.options import StoreOption, store_folder
 from gtimm.core.terminal import say
 
 if TYPE_CHECKING:
@@ -17,12 +18,11 @@ app = typer.Typer(no_args_is_help=True, help="List, verify, import, export and s
 
 NAMED = 20  # files that a message names
 
-Store = Annotated[Path | None, typer.Option(help="The store folder; default GTIMM_HOME, else the user's cache folder.")]
 BankName = Annotated[str, typer.Argument(metavar="BANK", help="A folder's name under <store>/bank, a prefix of it, or a path.")]
 
 
 @app.command("list", epilog="Examples: [bold]gtimm bank list[/bold]; [bold]gtimm bank list --store features/ --json[/bold]")
-def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(store: StoreOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List banks: generator, model, kind, items, failures, rejected ones, size, seconds an item."""
     from rich.markup import escape
     from rich.table import Table
@@ -31,7 +31,7 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
     from gtimm.core.bank.upkeep import bank_folder, list_banks
     from gtimm.core.terminal import terminal
 
-    home = _home(store)
+    home = store_folder(store)
     banks = list_banks(home)
     if as_json:
         plain = [
@@ -72,13 +72,13 @@ def verify(
         str | None,
         typer.Argument(metavar="[BANK]", help="A folder's name under <store>/bank, a prefix of it, or a path; default all."),
     ] = None,
-    store: Store = None,
+    store: StoreOption = None,
     repair: Annotated[bool, typer.Option("--repair", help="Remove damaged items and mend the log.")] = False,
 ) -> None:
     """Read every item and compare files with the log; exit code 2 where something is damaged and was not repaired."""
     from gtimm.core.bank import upkeep as banks
 
-    home = _home(store)
+    home = store_folder(store)
     found = banks.list_banks(home) if bank is None else [banks.facts(banks.find_bank(home, bank))]
     damaged = 0
     for one in found:
@@ -123,7 +123,7 @@ def import_(
         Path, typer.Argument(help="Class folders of images or sounds, or a metadata.jsonl of file_name and label.")
     ],
     name: Annotated[str, typer.Option(help="The bank becomes imported-NAME.")],
-    store: Store = None,
+    store: StoreOption = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Files that cannot be decoded are named, and are no error.")
     ] = False,
@@ -131,7 +131,7 @@ def import_(
     """Copy what any other generator made into a bank, for the imputer `bank`; exit code 2 where a file cannot be decoded."""
     from gtimm.core.bank.transfer import import_folder
 
-    done = import_folder(folder.expanduser(), _home(store), name)
+    done = import_folder(folder.expanduser(), store_folder(store), name)
     for file, reason in list(done.unreadable.items())[:NAMED]:
         say(f"unreadable: {file}: {reason}")
     if len(done.unreadable) > NAMED:
@@ -149,13 +149,13 @@ def import_(
 def export(
     bank: BankName,
     folder: Annotated[Path, typer.Argument(help="New or empty.")],
-    store: Store = None,
+    store: StoreOption = None,
 ) -> None:
     """Copy a bank's items into class folders with a metadata.jsonl, as a Hugging Face imagefolder or audiofolder has it."""
     from gtimm.core.bank.transfer import export_bank
     from gtimm.core.bank.upkeep import find_bank
 
-    count, renamed = export_bank(find_bank(_home(store), bank), folder.expanduser())
+    count, renamed = export_bank(find_bank(store_folder(store), bank), folder.expanduser())
     for label, name in list(renamed.items())[:NAMED]:
         say(f"the class {label!r} is in the folder {name!r}; metadata.jsonl has its name")
     if len(renamed) > NAMED:
@@ -170,17 +170,11 @@ def export(
 def gallery(
     bank: BankName,
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")],
-    store: Store = None,
+    store: StoreOption = None,
     per_class: Annotated[int, typer.Option(help="At most so many items a class.", min=1)] = 20,
 ) -> None:
     """Write one offline page with a bank's items by class, their prompts and seeds, and what a gate rejected and why."""
     from gtimm.core.bank.upkeep import find_bank
     from gtimm.report.bank_page import write_bank_page
 
-    say(f"{write_bank_page(find_bank(_home(store), bank), out.expanduser(), per_class)} written")
-
-
-def _home(store: Path | None) -> Path:
-    from gtimm.core.files import default_home
-
-    return store.expanduser() if store is not None else default_home()
+    say(f"{write_bank_page(find_bank(store_folder(store), bank), out.expanduser(), per_class)} written")

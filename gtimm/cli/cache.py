@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gtimm.cli.options import StoreOption, store_folder
 from gtimm.core.terminal import say
 
 app = typer.Typer(no_args_is_help=True, help="List, verify and prune stored features.")
 
-Store = Annotated[Path | None, typer.Option(help="The store folder; default GTIMM_HOME, else the user's cache folder.")]
-
 
 @app.command("list", epilog="Examples: [bold]gtimm cache list[/bold]; [bold]gtimm cache list --store features/ --json[/bold]")
-def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(store: StoreOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List feature stores: backbone, kind, depth, dtype, rows, size, days since the last use."""
     from rich.markup import escape
     from rich.table import Table
@@ -24,7 +22,7 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
     from gtimm.core.features.upkeep import list_stores
     from gtimm.core.terminal import terminal
 
-    home = _home(store)
+    home = store_folder(store)
     stores = list_stores(home)
     if as_json:
         names = ("backbone", "kind", "depth", "dtype", "precision", "size", "fingerprint")
@@ -59,7 +57,7 @@ def list_(store: Store = None, as_json: Annotated[bool, typer.Option("--json", h
 
 @app.command(epilog="Examples: [bold]gtimm cache verify[/bold]; [bold]gtimm cache verify --repair[/bold]")
 def verify(
-    store: Store = None,
+    store: StoreOption = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Drop what is damaged; it is embedded again when it is needed.")
     ] = False,
@@ -68,7 +66,7 @@ def verify(
     from gtimm.core.features import upkeep as stores
     from gtimm.core.progress import progress_bar
 
-    found = stores.list_stores(_home(store))
+    found = stores.list_stores(store_folder(store))
     damages = []
     with progress_bar("Verifying", len(found), "stores") as advance:
         for one in found:
@@ -91,7 +89,7 @@ def verify(
     "[bold]gtimm cache prune --backbone imagebind --yes[/bold] removes it"
 )
 def prune(
-    store: Store = None,
+    store: StoreOption = None,
     days: Annotated[float | None, typer.Option(help="Only stores not used for so many days.", min=0)] = None,
     backbone: Annotated[str | None, typer.Option(help="Only stores of this backbone: part of a name or fingerprint.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it nothing is removed, only shown.")] = False,
@@ -102,7 +100,7 @@ def prune(
 
     if days is None and backbone is None:
         raise ConfigError("Say what may go: --days 90, --backbone imagebind, or both; --days 0 is everything.")
-    home = _home(store)
+    home = store_folder(store)
     chosen = stores.unused(stores.list_stores(home), days, backbone)
     for one in chosen:
         say(f"{one.folder.name}: {one.rows:,} rows, {one.bytes / 1e6:,.1f} MB, unused for {one.days:.0f} days")
@@ -111,9 +109,3 @@ def prune(
         return
     freed = stores.remove(chosen) + stores.sweep_all(home)
     say(f"{freed / 1e6:,.1f} MB freed, {len(chosen)} stores removed.")
-
-
-def _home(store: Path | None) -> Path:
-    from gtimm.core.files import default_home
-
-    return store.expanduser() if store is not None else default_home()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gtimm.cli.options import StoreOption
 from gtimm.core.terminal import say
 
 app = typer.Typer(
@@ -18,10 +19,7 @@ app = typer.Typer(
 @app.callback()
 def check(
     context: typer.Context,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder."),
-    ] = None,
+    store: StoreOption = None,
     download: Annotated[str | None, typer.Option(help="Fetch published weights (resumable), such as imagebind.")] = None,
 ) -> None:
     """Say what works on this machine, what is missing, where it comes from; [bold]check data[/bold]: what a data set lacks."""

@@ -11,8 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from gtimm.cli.generate import INTERRUPTED, hours
+from gtimm.cli.options import INTERRUPTED, Machine
 from gtimm.core.terminal import terminal
+from gtimm.report import wording
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def compare_command(
-    what: str, out: Path, given: Mapping[str, Any], store: Path | None, *, seeds: int | None, dry_run: bool, yes: bool
+    what: str, out: Path, given: Mapping[str, Any], machine: Machine, *, seeds: int | None = None, dry_run: bool = False
 ) -> None:
     """Run a comparison into a run folder, or print what it would do.
 
@@ -29,10 +30,9 @@ def compare_command(
         what: a YAML file, or a data set by name.
         out: the run folder.
         given: fields of the configuration's `compare`, and `backbone`; what was not given is `None`.
-        store: folder of bank and features.
+        machine: where it runs.
         seeds: how many.
         dry_run: print the plan only.
-        yes: generate for hours without asking.
     """
     from gtimm.cli.tables import progress_line
     from gtimm.experiments.comparison.compare import read_compare
@@ -42,7 +42,7 @@ def compare_command(
     parsed, data, config = read_compare(plain)
     try:
         with progress_line("compare") as say:
-            plan = plan_compare(parsed, data, config, {"store": store, "generate": True if yes else "ask"}, say)
+            plan = plan_compare(parsed, data, config, machine.options(parsed.pipeline.get("engine")), say)
             if dry_run:
                 print_plan(plan, out)
                 return
@@ -106,6 +106,8 @@ def print_plan(plan: ComparePlan, out: Path) -> None:
 
 def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     """Print a table for each condition, and the recommendation with its evidence."""
+    from gtimm.cli.tables import print_end
+
     console = terminal()
     comparisons = results["comparisons"]
     metric = comparisons[0]["metric"] if comparisons else results["rows"][0]["metric"]
@@ -130,8 +132,8 @@ def print_comparison(results: Mapping[str, Any], folder: Path) -> None:
         console.print(f"\n[bold]{escape(found['sentence'])}[/bold]", highlight=False)
         for one in found["evidence"]:
             console.print(f"- {escape(one['sentence'])}", highlight=False)
-    made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"\n{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}", highlight=False)
+    console.print()
+    print_end(console, results, folder)
 
 
 def _print_costs(console: Console, costs: Sequence[Mapping[str, Any]]) -> None:
@@ -139,7 +141,7 @@ def _print_costs(console: Console, costs: Sequence[Mapping[str, Any]]) -> None:
     seconds = [cost["train_seconds"] for cost in costs if cost["train_seconds"] is not None]
     made = [cost for cost in costs if cost["items"]]
     for cost in made:
-        took = "" if cost["generate_seconds"] is None else f", {hours(cost['generate_seconds'])} to make"
+        took = "" if cost["generate_seconds"] is None else f", {wording.duration(cost['generate_seconds'])} to make"
         console.print(f"{escape(_name(cost))}: {cost['items']:,} generated items{took}.", highlight=False)
     if seconds:
         console.print(f"Training and scoring took {min(seconds):.2g} to {max(seconds):.2g} s a model.", highlight=False)
@@ -151,17 +153,12 @@ def _name(part: Mapping[str, Any]) -> str:
 
 def _line(row: Mapping[str, Any], compared: Sequence[Mapping[str, Any]]) -> list[str]:
     found = next((one for one in compared if (one["method"], one["budget"]) == (row["method"], row["budget"])), None)
-    difference = p_words = ""
+    difference = p_value = ""
     if found is not None:
-        difference = f"{_points(found['difference'])} ({_points(found['ci_low'])} to {_points(found['ci_high'])})"
-        if (p_value := found["p_adjusted"]) is not None:
-            p_words = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+        difference = wording.gain(found["difference"], found["ci_low"], found["ci_high"])
+        p_value = wording.p_value(found["p_adjusted"])
     interval = f"{100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f}"
-    return [escape(_name(row)), f"{row['mean']:.1%}", interval, difference, p_words]
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return [escape(_name(row)), wording.percent(row["mean"]), interval, escape(difference), p_value]
 
 
 def _condition(part: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -183,7 +180,5 @@ def _of(condition: tuple[Any, ...], rows: Sequence[Mapping[str, Any]]) -> list[M
 
 
 def _title(part: Mapping[str, Any]) -> str:
-    from gtimm.report import wording
-
     train = wording.sentence(wording.setting(part["missing_train"], part["mechanism"]))
     return f"{train}; at test {wording.ratios(part['missing_test'])} missing" if part["missing_test"] else train

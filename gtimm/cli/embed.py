@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from gtimm.cli.generate import INTERRUPTED
+from gtimm.cli.options import INTERRUPTED, Machine
 from gtimm.core.terminal import notes_of, terminal
 
 if TYPE_CHECKING:
@@ -19,17 +19,13 @@ if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
 
 
-def embed_config(
-    config: Path, store: Path | None, device: str | None, engine: str | None = None, address: str | None = None
-) -> None:
+def embed_config(config: Path, machine: Machine) -> None:
     """Embed the present payloads of all splits that are not in the store yet, and print what that took."""
-    from gtimm.cli.engine import engine_spec
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.pipeline import Pipeline
 
     run, console = RunConfig.of(read_yaml(config)), terminal(highlight=False)
-    options = {"store": store, "device": device, "engine": engine_spec(engine, address, run.pipeline.get("engine"))}
-    pipeline = Pipeline.from_config(run.pipeline, **{name: value for name, value in options.items() if value is not None})
+    pipeline = Pipeline.from_config(run.pipeline, **machine.options(run.pipeline.get("engine")))
     try:
         with pipeline.engine.kept():
             _embed(run, pipeline, config, console)

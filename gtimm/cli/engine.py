@@ -4,25 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
-EngineOption = Annotated[
-    str | None,
-    typer.Option(
-        "--engine",
-        help="Where batches run: local, ray, or with options as in YAML, '{name: ray, workers: 4, gpus: 0.5}'. Default: the "
-        "configuration's, else local.",
-    ),
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT. Default: the one this machine is in, else one started here.",
-    ),
-]
+from typing import Any
 
 
 def engine_spec(engine: str | None, address: str | None, configured: Any = None) -> Any:

@@ -14,32 +14,28 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from gtimm.cli.options import INTERRUPTED, Machine
 from gtimm.core.terminal import notes_of, terminal
+from gtimm.report import wording
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from gtimm.core.bank.planning import Done, Outlook, Shard, Work
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
 
 def generate_config(
     config: Path,
+    machine: Machine,
     *,
-    store: Path | None = None,
-    device: str | None = None,
-    engine: str | None = None,
-    address: str | None = None,
     shard: str | None = None,
     limit: int | None = None,
     dry_run: bool = False,
     measure: bool = False,
-    yes: bool = False,
     as_json: bool = False,
 ) -> None:
     """Print what the runs of a configuration will ask generators for, and make what is missing unless it is a dry run."""
-    from gtimm.cli.engine import configured_engine, engine_spec
+    from gtimm.cli.engine import configured_engine
     from gtimm.core.bank.planning import Done
     from gtimm.core.errors import ConfigError, GenerationError
 
@@ -48,16 +44,14 @@ def generate_config(
     part = _shard(shard)
     console, done = terminal(stderr=as_json, highlight=False), Done()
     try:
-        where = engine_spec(engine, address, configured_engine(config))
-        options = {"store": store, "device": device, "engine": where}
-        work = _work(config, {name: value for name, value in options.items() if value is not None})
+        work = _work(config, machine.options(configured_engine(config)))
         if measure:
             _measure(work, done, part)
         ahead = [work.outlook(job, part) for job in work.jobs]
         if not as_json:
             _print_plan(console, work, ahead, part, dry_run)
         if not dry_run:
-            _agree(console, work, done, part, limit, yes)
+            _agree(console, work, done, part, limit, machine.yes)
             for job in work.jobs:
                 work.make(job, done, part, limit)
     except KeyboardInterrupt as stop:
@@ -125,11 +119,11 @@ def _agree(console: Console, work: Work, done: Done, shard: Shard, limit: int | 
     if sys.stdin.isatty():
         from rich.prompt import Confirm
 
-        if Confirm.ask(f"This will take about {hours(seconds)} on one worker. Go on?", console=console):
+        if Confirm.ask(f"This will take about {wording.duration(seconds)} on one worker. Go on?", console=console):
             return
     kept = f" {done.made:,} items were made and are kept." if done.made else ""
     raise GenerationError(
-        f"Making the missing items would take about {hours(seconds)} on one worker.{kept} Pass --yes to go on, --shard to share "
+        f"Making the missing items would take about {wording.duration(seconds)} on one worker.{kept} Pass --yes to go on, --shard to share "
         "the work, or lower per_class."
     )
 
@@ -155,7 +149,7 @@ def _print_plan(console: Console, work: Work, ahead: Sequence[Outlook], shard: S
             escape(", ".join(one.modalities)),
             str(one.classes or "by row"),
             *counts,
-            "?" if one.seconds is None else hours(one.seconds),
+            "?" if one.seconds is None else wording.duration(one.seconds),
             ("" if one.measured else "~") + _bytes(one.bytes),
         )
     console.print(table)
@@ -202,13 +196,6 @@ def _plain(work: Work, ahead: Sequence[Outlook], shard: Shard, done: Done | None
         failed = {str(folder): text for folder, text in done.failed.items()}
         plain |= {"made": done.made, "seconds": done.seconds, "failed": failed}
     return plain
-
-
-def hours(seconds: float) -> str:
-    """Return seconds as `40 s`, `12 min` or `3.5 h`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
 def _bytes(count: float) -> str:

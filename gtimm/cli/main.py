@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from gtimm.cli import bank, cache, check, reproduce, sweep
-from gtimm.cli.engine import AddressOption, EngineOption
+from gtimm.cli.options import AddressOption, DeviceOption, EngineOption, Machine, OutOption, StoreOption, YesOption
 from gtimm.core.terminal import harmless
 
 app = typer.Typer(
@@ -28,11 +28,6 @@ app = typer.Typer(
 app.add_typer(cache.app, name="cache")
 app.add_typer(bank.app, name="bank")
 app.add_typer(check.app, name="check")
-
-Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")]
-Store = Annotated[
-    Path | None, typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -51,13 +46,16 @@ def root(
     epilog="Examples: [bold]gtimm demo[/bold]; [bold]gtimm demo --missing audio[/bold]; [bold]gtimm demo --speech recordings/[/bold]"
 )
 def demo(
-    out: Out = Path("runs/demo"),
+    out: OutOption = Path("runs/demo"),
     missing: Annotated[str, typer.Option(help="What is missing and generated: image, or audio (needs gtimm[speech]).")] = "image",
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 8,
     speech: Annotated[
         Path | None, typer.Option(help="Folder of real spoken digits, {digit}_{speaker}_{index}.wav, instead of synthetic ones.")
     ] = None,
-    store: Store = None,
+    store: StoreOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if the verdict does not hold.")] = False,
 ) -> None:
     """Fill missing images by a real diffusion pipeline (or sound by speech), train, and show on real handwriting whether it helped."""
@@ -65,7 +63,9 @@ def demo(
     from gtimm.experiments.demo import run_demo
 
     with progress_line("demo") as say:
-        results = run_demo(out, missing=missing, seeds=seeds, speech=str(speech) if speech else None, store=store, say=say)
+        heard = str(speech) if speech else None
+        place = Machine(store, device, engine, address)
+        results = run_demo(out, missing=missing, seeds=seeds, speech=heard, say=say, **place.options())
     print_results(results, out)
     if strict and not results["verdict"]["holds"]:
         raise typer.Exit(1)
@@ -74,13 +74,17 @@ def demo(
 @app.command(epilog="Example: [bold]gtimm run experiment.yaml -o runs/first[/bold]")
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
-    out: Out,
-    store: Store = None,
+    out: OutOption,
+    store: StoreOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    yes: YesOption = False,
 ) -> None:
     """Train and score a configuration over its seeds; or run again what a run folder's config.yaml says."""
     from gtimm.cli.run import run_file
 
-    run_file(config, out, store)
+    run_file(config, out, Machine(store, device, engine, address, yes))
 
 
 @app.command(
@@ -92,7 +96,7 @@ def compare(
     what: Annotated[
         str, typer.Argument(help="YAML file: data, pipeline, compare, seeds; or a data set by name.", metavar="CONFIG|NAME")
     ],
-    out: Out = Path("runs/compare"),
+    out: OutOption = Path("runs/compare"),
     missing: Annotated[list[float] | None, typer.Option(help="Missing ratio in training; several.", min=0, max=1)] = None,
     test_missing: Annotated[list[float] | None, typer.Option(help="Missing ratio at test; several.", min=0, max=1)] = None,
     methods: Annotated[
@@ -104,11 +108,14 @@ def compare(
     generator: Annotated[str | None, typer.Option(help="What generates, such as stable-diffusion.")] = None,
     backbone: Annotated[str | None, typer.Option(help="What embeds, such as imagebind or clip.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds; default 5.", min=1)] = None,
-    store: Store = None,
+    store: StoreOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print models, cells and generation with its hours; run nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Generate above an hour without asking.")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Compare ways to fill what is missing on your data, with every baseline, and recommend one, or say that none is better."""
     from gtimm.cli.compare import compare_command
@@ -123,7 +130,7 @@ def compare(
         "generator": generator,
         "backbone": backbone,
     }
-    compare_command(what, out, given, store, seeds=seeds, dry_run=dry_run, yes=yes)
+    compare_command(what, out, given, Machine(store, device, engine, address, yes), seeds=seeds, dry_run=dry_run)
 
 
 @app.command(
@@ -175,17 +182,15 @@ def prepare(
 )
 def embed(
     config: Annotated[Path, typer.Argument(help="YAML file: data, pipeline.")],
-    store: Store = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...; default the configuration's, else auto.")
-    ] = None,
+    store: StoreOption = None,
+    device: DeviceOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
 ) -> None:
     """Embed all payloads of a configuration's data, so that training finds them in the store."""
     from gtimm.cli.embed import embed_config
 
-    embed_config(config, store, device, engine, address)
+    embed_config(config, Machine(store, device, engine, address))
 
 
 @app.command(
@@ -195,15 +200,15 @@ def embed(
 )
 def generate(
     config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
-    store: Store = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; default the configuration's, else auto.")] = None,
+    store: StoreOption = None,
+    device: DeviceOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
     shard: Annotated[str | None, typer.Option(help="I/N: only this share of the batches, for job arrays.", metavar="I/N")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many batches.", min=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made and what it costs; make nothing.")] = False,
     measure: Annotated[bool, typer.Option("--measure", help="With --dry-run: make one batch, kept, to know the hours.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even above an hour.")] = False,
+    yes: YesOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make the items that all runs of a configuration will ask generators for, so that training finds them in the store."""
@@ -211,15 +216,11 @@ def generate(
 
     generate_config(
         config,
-        store=store,
-        device=device,
-        engine=engine,
-        address=address,
+        Machine(store, device, engine, address, yes),
         shard=shard,
         limit=limit,
         dry_run=dry_run,
         measure=measure,
-        yes=yes,
         as_json=as_json,
     )
 

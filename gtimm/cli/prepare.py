@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from gtimm.cli.generate import INTERRUPTED
+from gtimm.cli.options import INTERRUPTED
 from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:

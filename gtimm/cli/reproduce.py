@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gtimm.cli.engine import AddressOption, EngineOption, engine_spec
+from gtimm.cli.options import AddressOption, DeviceOption, EngineOption, Machine, StoreOption, YesOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,16 +36,13 @@ def reproduce(
         Path | None, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder."),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default CUDA where there is one.")] = None,
+    store: StoreOption = None,
+    device: DeviceOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
     show: Annotated[bool, typer.Option("--list", help="List the exhibits and what they need; run nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells, items and cost; run nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even where generation takes above an hour.")] = False,
+    yes: YesOption = False,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many; default the paper's, 3 (MiT: 1).")] = None,
     per_class: Annotated[int | None, typer.Option(min=1, help="Generated items a class; default 100.")] = None,
     zero: Annotated[
@@ -112,8 +109,7 @@ def reproduce(
     for name, words in {**given, "descriptions": descriptions}.items():
         if words:
             chosen[name] = pairs(f"--{name}", words)
-    place = engine_spec(engine, address) or "local"
-    where: dict[str, Any] = {"root": str(root) if root else None, "store": store, "device": device, "engine": place}
+    where: dict[str, Any] = {"root": str(root) if root else None, **Machine(store, device, engine, address, yes).options()}
     if dry_run:
         _print_ahead(exhibits, preset, chosen, where)
         return
@@ -123,7 +119,7 @@ def reproduce(
     from gtimm.experiments.reproduction.reproduce import run_reproduce
 
     with progress_line("reproduce") as say:
-        results = run_reproduce(exhibits, preset, out, choices=chosen, say=say, generate=True if yes else "ask", **where)
+        results = run_reproduce(exhibits, preset, out, choices=chosen, say=say, **where)
     print_reproduced(results, out)
 
 
@@ -155,6 +151,7 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from gtimm.cli.tables import print_end
     from gtimm.core.terminal import terminal
     from gtimm.experiments.reproduction.beside import ODD
     from gtimm.experiments.reproduction.paper import heading, published
@@ -184,8 +181,7 @@ def print_reproduced(results: Mapping[str, Any], folder: Path) -> None:
     console.print(f"{len(results['notes']) - len(shown)} notes on the paper itself are in the report.")
     if results.get("verdict"):
         console.print(f"[bold]{escape(results['verdict']['sentence'])}[/bold]")
-    made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}")
+    print_end(console, results, folder)
 
 
 def _value(cell: Mapping[str, Any]) -> str:
@@ -234,7 +230,7 @@ def _print_plan(console: Console, work: Reproduction, found: Ahead) -> None:
     from rich.table import Table
 
     from gtimm.experiments.reproduction.paper import heading
-    from gtimm.experiments.sweeps.frontier import duration
+    from gtimm.report import wording
 
     cells = ", ".join(f"{heading(name)} {count}" for name, count in found.cells.items())
     console.print(f"Cells: {cells}.")
@@ -250,7 +246,7 @@ def _print_plan(console: Console, work: Reproduction, found: Ahead) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for one in found.items:
         there = "?" if one.there is None else f"{one.there:,}"
-        time = "?" if one.seconds is None else ("" if one.measured or not one.seconds else "~") + duration(one.seconds)
+        time = "?" if one.seconds is None else ("" if one.measured or not one.seconds else "~") + wording.duration(one.seconds)
         table.add_row(one.generator, one.variant or "most cells", one.modality, f"{one.items:,}", there, time)
     if found.items:
         console.print(table)

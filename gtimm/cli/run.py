@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gtimm.cli.engine import configured_engine
+from gtimm.cli.options import Machine
 from gtimm.cli.tables import print_results, progress_line
 
 Say = Callable[[str], None]
 
 
-def run_file(config: Path, out: Path, store: Path | None) -> None:
+def run_file(config: Path, out: Path, machine: Machine) -> None:
     """Run a YAML file into a run folder and print what came out.
 
     Raises:
@@ -24,7 +26,7 @@ def run_file(config: Path, out: Path, store: Path | None) -> None:
     if "compare" in plain:
         from gtimm.cli.compare import compare_command
 
-        compare_command(str(config), out, {}, store, seeds=None, dry_run=False, yes=False)
+        compare_command(str(config), out, {}, machine)
         return
     kind = plain.pop("experiment", None)
     if kind is not None and kind not in _AGAIN:
@@ -36,9 +38,9 @@ def run_file(config: Path, out: Path, store: Path | None) -> None:
         if kind is None:
             from gtimm.experiments.run import run_config
 
-            results = run_config(config, out, store=store, say=say)
+            results = run_config(config, out, say=say, **machine.options(configured_engine(config)))
         else:
-            results = _AGAIN[kind](plain, config.resolve().parent, out, store, say)
+            results = _AGAIN[kind](plain, config.resolve().parent, out, machine, say)
     _PRINT.get(kind or "", print_results)(results, out)
 
 
@@ -51,14 +53,16 @@ def _only(kind: str, plain: Mapping[str, Any], fields: tuple[str, ...]) -> None:
         )
 
 
-def _demo(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:
+def _demo(plain: dict[str, Any], folder: Path, out: Path, machine: Machine, say: Say) -> dict[str, Any]:
     from gtimm.experiments.demo import run_demo
 
     _only("demo", plain, ("missing", "seeds", "speech", "engine"))
-    return run_demo(out, store=store, say=say, **plain)
+    place = machine.options(plain.pop("engine", None))
+    place.pop("generate", None)  # it takes seconds
+    return run_demo(out, say=say, **plain, **place)
 
 
-def _reproduce(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:
+def _reproduce(plain: dict[str, Any], folder: Path, out: Path, machine: Machine, say: Say) -> dict[str, Any]:
     from gtimm.core.errors import ConfigError
     from gtimm.experiments.reproduction.reproduce import run_reproduce
 
@@ -66,11 +70,11 @@ def _reproduce(plain: dict[str, Any], folder: Path, out: Path, store: Path | Non
     if not isinstance(exhibits := plain.get("exhibits"), list) or "preset" not in plain:
         raise ConfigError(f"The experiment 'reproduce' needs exhibits, a list such as [table3], and preset; found {plain!r}.")
     root = str(folder / Path(plain["root"]).expanduser()) if "root" in plain else None
-    options = {"choices": plain.get("choices"), "engine": plain.get("engine", "local")}
-    return run_reproduce(exhibits, plain["preset"], out, root=root, store=store, say=say, **options)
+    place = machine.options(plain.get("engine"))
+    return run_reproduce(exhibits, plain["preset"], out, root=root, choices=plain.get("choices"), say=say, **place)
 
 
-def _sweep(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, say: Say) -> dict[str, Any]:
+def _sweep(plain: dict[str, Any], folder: Path, out: Path, machine: Machine, say: Say) -> dict[str, Any]:
     from gtimm.core.errors import ConfigError
     from gtimm.experiments.sweeps.sweep import run_sweep
 
@@ -78,10 +82,11 @@ def _sweep(plain: dict[str, Any], folder: Path, out: Path, store: Path | None, s
     if not isinstance(sweep, dict) or "name" not in sweep:
         raise ConfigError(f"The experiment 'sweep' needs sweep: {{name: quantity}}, perhaps with values; found {sweep!r}.")
     _only("sweep", sweep, ("name", "values", "methods", "rate", "target"))
-    return run_sweep(sweep.pop("name"), plain, out, store=store, say=say, **sweep)
+    place = machine.options((plain.get("pipeline") or {}).get("engine"))
+    return run_sweep(sweep.pop("name"), plain, out, say=say, **sweep, **place)
 
 
-_AGAIN: Mapping[str, Callable[[dict[str, Any], Path, Path, Path | None, Say], dict[str, Any]]] = {
+_AGAIN: Mapping[str, Callable[[dict[str, Any], Path, Path, Machine, Say], dict[str, Any]]] = {
     "demo": _demo,
     "reproduce": _reproduce,
     "sweep": _sweep,

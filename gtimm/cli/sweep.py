@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gtimm.cli.engine import configured_engine
+from gtimm.cli.options import AddressOption, DeviceOption, EngineOption, Machine, OutOption, StoreOption, YesOption
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,7 +19,7 @@ NAMES = "quantity, guidance, domains, performers, prompts, training, test or rob
 def sweep(
     name: Annotated[str, typer.Argument(help=f"What is varied: {NAMES}.")],
     config: Annotated[Path, typer.Argument(help="YAML file: data, missing, pipeline, evaluate, seeds.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")],
+    out: OutOption,
     values: Annotated[
         str | None,
         typer.Option(
@@ -29,20 +32,21 @@ def sweep(
     target: Annotated[
         str | None, typer.Option(help="The modality that goes missing, where the configuration does not say it.")
     ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of generated items and features; default GTIMM_HOME, else the user's cache folder."),
-    ] = None,
+    store: StoreOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    yes: YesOption = False,
 ) -> None:
     """Vary one quantity on your data: generated items, guidance, prompts, or what is missing in training and at test."""
     from gtimm.cli.tables import progress_line
     from gtimm.experiments.sweeps.sweep import run_sweep
 
     chosen = [one.strip() for one in methods.split(",") if one.strip()] if methods else []
+    options = {"values": read_values(values), "methods": chosen, "rate": rate, "target": target}
+    place = Machine(store, device, engine, address, yes).options(configured_engine(config))
     with progress_line("sweep") as say:
-        results = run_sweep(
-            name, config, out, values=read_values(values), methods=chosen, rate=rate, target=target, store=store, say=say
-        )
+        results = run_sweep(name, config, out, **options, **place, say=say)
     print_sweeps(results, out)
 
 
@@ -72,6 +76,7 @@ def print_sweeps(results: Mapping[str, Any], folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from gtimm.cli.tables import print_end
     from gtimm.core.terminal import terminal
 
     console = terminal(highlight=False)
@@ -97,5 +102,4 @@ def print_sweeps(results: Mapping[str, Any], folder: Path) -> None:
         for p, row in zip(one["p"], one["values"], strict=True):
             table.add_row(f"{p:.0%}", *(f"{100 * value:.1f}" for value in row))
         console.print(table)
-    made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}")
+    print_end(console, results, folder)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from gtimm.core.terminal import notes_of, terminal
+from gtimm.report import wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
@@ -60,14 +64,17 @@ def print_results(results: dict[str, Any], folder: Path) -> None:
             f"[bold]{'Verdict holds' if verdict['holds'] else 'VERDICT DOES NOT HOLD'}[/bold]: {escape(verdict['sentence'])}",
             highlight=False,
         )
+    print_end(console, results, folder)
+
+
+def print_end(console: Console, results: Mapping[str, Any], folder: Path) -> None:
+    """Print what a run made, how long it took, and where its page is."""
     made = ", ".join(f"{value:,} {name}" for name, value in results["counters"].items())
-    console.print(f"{made}, {results['seconds']:.0f} s. Look at {escape(str(folder / 'report.html'))}", highlight=False)
+    took = wording.duration(results["seconds"])
+    console.print(f"{made}, {took}. Look at {escape(str(folder / 'report.html'))}", highlight=False)
 
 
 def _setting(row: dict[str, Any]) -> str:
-    def ratios(missing: dict[str, float]) -> str:
-        return ", ".join(f"{name} {ratio:.0%}" for name, ratio in missing.items())
-
-    train, test = ratios(row["missing_train"]), ratios(row["missing_test"])
-    how = f"missing in training: {train} ({row['mechanism']})" if train else "complete training data"
-    return f"{row['dataset']} | {how}" + (f" | missing at test: {test}" if test else "")
+    train = wording.setting(row["missing_train"], row["mechanism"])
+    test = f" | {wording.ratios(row['missing_test'])} missing at test" if row["missing_test"] else ""
+    return f"{row['dataset']} | {train}{test}"

@@ -31,6 +31,20 @@ def from_json(text: str | bytes, pairs: Callable[[list[tuple[str, Any]]], Any] |
     return value
 
 
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose names stand once each, for `from_json`.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} stands twice in one object")
+        found[name] = value
+    return found
+
+
 def from_yaml(text: str) -> Any:
     """Return what YAML of plain values says.
 

@@ -12,6 +12,7 @@ import numpy as np
 from gtimm.core.duplicates import Duplicates, counted, find_duplicates
 from gtimm.core.media import describe
 from gtimm.core.readable import faults
+from gtimm.core.splitting import PARTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from gtimm.core.dataset import MultimodalDataset, Splits
 
-SPLITS = ("train", "val", "test")
 _SHOWN = 20  # classes, patterns and files in the printed form
 
 
@@ -188,7 +188,7 @@ def summarize_splits(splits: Splits, *, decode: bool = False, duplicates: bool =
         duplicates: compare by content, exactly: texts and arrays, and of files those alone whose size another split has too. Needs
             to read these files once; their content keys are kept for later use.
     """
-    parts = {name: getattr(splits, name) for name in SPLITS}
+    parts = {name: getattr(splits, name) for name in PARTS}
     found = {name: summarize(part, decode=decode, title=f"{part.name} ({name})") for name, part in parts.items()}
     return SplitsSummary(found, tuple(find_duplicates(parts)) if duplicates else None, dict(splits.facts))
 

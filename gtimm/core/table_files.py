@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.files import whole_file
-from gtimm.core.plain import from_json
+from gtimm.core.plain import from_json, once
 from gtimm.core.targets import is_missing
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _json_lines(path: Path) -> DataFrame:
             if not line.strip():
                 continue
             try:
-                row = from_json(line, _pairs)
+                row = from_json(line, once)
                 json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
             except ValueError as error:
                 if isinstance(error, UnicodeDecodeError):
@@ -187,13 +187,6 @@ def _json_lines(path: Path) -> DataFrame:
         raise DataError(f"{path} is empty: every line holds one JSON object.")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands twice in one object")
-    return dict(pairs)
 
 
 def _parquet(path: Path) -> DataFrame:

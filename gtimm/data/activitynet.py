@@ -14,7 +14,7 @@ from gtimm.core.errors import DataError, did_you_mean
 from gtimm.core.films.clips import Clip, Corpus, hold_out
 from gtimm.core.films.loader import FilmLoader, heard
 from gtimm.core.media import FilmPart
-from gtimm.core.plain import from_json
+from gtimm.core.plain import from_json, once
 from gtimm.core.plugin import Info
 
 if TYPE_CHECKING:
@@ -118,10 +118,8 @@ class ActivityNet(FilmLoader):
         if not path.is_file():
             raise DataError(f"{path} does not exist. {self.layout}")
         try:
-            content = from_json(path.read_bytes(), lambda pairs: _once(pairs, path))
+            content = from_json(path.read_bytes(), once)
         except (OSError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
             raise DataError(f"{path} cannot be read as JSON: {error}. Download it again.") from error
         if not isinstance(content, dict) or not isinstance(content.get("database"), dict):
             found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
@@ -177,12 +175,3 @@ def _field(entry: Any, name: str, kind: type, where: str) -> Any:
             f"{where}: {found}.{'' if name in known else did_you_mean(name, known)} Mend the entry, or download the file again."
         )
     return entry[name]
-
-
-def _once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: {twice!r} stands twice. Remove one of the two entries.")
-    return result

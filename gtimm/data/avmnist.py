@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -20,6 +19,8 @@ from gtimm.core.errors import DataError
 from gtimm.core.plain import from_json
 from gtimm.core.plugin import Info
 from gtimm.core.seeding import stream
+from gtimm.core.splitting import PARTS
+from gtimm.data.spoken import RecordingFile, recording_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     I64 = NDArray[np.int64]
 
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-PARTS = ("train", "val", "test")
 SIDE = 28
 LARGEST = 1 << 26  # bytes of an unpacked file
 IMAGES, LABELS = 2051, 2049
@@ -52,16 +52,6 @@ class Digits:
 
     images: U8
     labels: U8
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A file `{digit}_{speaker}_{index}.wav`."""
-
-    path: Path
-    digit: int
-    speaker: str
-    index: int
 
 
 class AVMnist(DatasetLoader):
@@ -116,7 +106,7 @@ class AVMnist(DatasetLoader):
             DataError: a folder or file that is not there, damaged or of another form, or too few images or recordings of a digit.
         """
         pictures, about = read_digits(Path(self.images).expanduser())
-        sounds = read_recordings(Path(self.speech).expanduser())
+        sounds = recording_files(Path(self.speech).expanduser())
         rows: dict[str, list[tuple[U8, Path, int]]] = {part: [] for part in PARTS}
         for digit in range(10):
             images = self._images(pictures, digit)
@@ -156,7 +146,7 @@ class AVMnist(DatasetLoader):
             result[part] = pictures[name].images[taken]
         return result
 
-    def _recordings(self, every: list[Recording], digit: int) -> dict[str, list[Path]]:
+    def _recordings(self, every: list[RecordingFile], digit: int) -> dict[str, list[Path]]:
         """Return a recording for each row of a digit by part, none in two parts; where there are fewer than rows some serve several."""
         random, counts = stream(self.seed, "recordings", self.split, digit), self._counts()
         found = [recording for recording in every if recording.digit == digit]
@@ -174,13 +164,13 @@ class AVMnist(DatasetLoader):
                 )
         return {part: [r[i % len(r)].path for i in range(counts[part])] for part, r in parts.items()}
 
-    def _tested(self, order: list[Recording], share: float, speakers: list[str]) -> set[Recording]:
+    def _tested(self, order: list[RecordingFile], share: float, speakers: list[str]) -> set[RecordingFile]:
         if self.split == "random":
             return set(order[: round(share * len(order))])
         if self.split == "speaker":
             last = speakers[-max(1, len(speakers) // 3) :] if len(speakers) > 1 else []
             return {recording for recording in order if recording.speaker in last}
-        result: set[Recording] = set()
+        result: set[RecordingFile] = set()
         for speaker in speakers:
             own = sorted((r for r in order if r.speaker == speaker), key=lambda r: r.index)
             result |= set(own[: round(share * len(own))])
@@ -197,23 +187,6 @@ class AVMnist(DatasetLoader):
         return MultimodalDataset(
             payloads, {"image": "image", "audio": "audio"}, labels, CLASSES, name=f"avmnist/{part}", extra={"speaker": speakers}
         )
-
-
-def read_recordings(folder: Path) -> list[Recording]:
-    """List `{digit}_{speaker}_{index}.wav`, sorted by name; nothing is decoded.
-
-    Raises:
-        DataError: no such folder, or no such file in it.
-    """
-    paths = sorted(folder.glob("*.wav")) if folder.is_dir() else []
-    matches = [(path, re.fullmatch(r"([0-9])_([^_]+)_(\d+)", path.stem)) for path in paths]
-    found = [Recording(path, int(match[1]), match[2], int(match[3])) for path, match in matches if match]
-    if not found:
-        state = "has no recordings" if folder.is_dir() else "does not exist"
-        raise DataError(
-            f"{folder} {state}. speech= must be the folder of the Free Spoken Digit Dataset's recordings, such as 7_jackson_32.wav."
-        )
-    return found
 
 
 def read_digits(folder: Path) -> tuple[dict[str, Digits], str]:

@@ -12,7 +12,8 @@ from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.media import load_audio
 from gtimm.core.plugin import Info
 from gtimm.core.seeding import stream
-from gtimm.data.spoken import SPLITS, Recording, in_noise, read_recordings
+from gtimm.core.splitting import PARTS
+from gtimm.data.spoken import Recording, in_noise, read_recordings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Digits(DatasetLoader):
         table = np.load(FOLDER / "images.npz", allow_pickle=False)
         recordings = _embedded(about) if self.speech is None else read_recordings(Path(self.speech))
         parts = {}
-        for split in SPLITS:
+        for split in PARTS:
             rows = slice(*about["splits"][split])
             labels = table["labels"][rows].astype(np.int64)
             heard = (
@@ -86,11 +87,11 @@ class DigitsUCI(DatasetLoader):
         about = _about()
         recordings = _embedded(about) if self.speech is None else read_recordings(Path(self.speech))
         random, target = stream(self.seed, "digits-uci"), source.target.astype(np.int64)
-        chosen: dict[str, list[int]] = {split: [] for split in SPLITS}
+        chosen: dict[str, list[int]] = {split: [] for split in PARTS}
         for digit in range(10):
             rows = random.permutation(np.flatnonzero(target == digit)).tolist()
             a, b = UCI_PER_CLASS["train"], UCI_PER_CLASS["train"] + UCI_PER_CLASS["val"]
-            for split, part in zip(SPLITS, (rows[:a], rows[a:b], rows[b:]), strict=True):
+            for split, part in zip(PARTS, (rows[:a], rows[a:b], rows[b:]), strict=True):
                 chosen[split] += part
         parts = {}
         for split, rows in chosen.items():

@@ -11,11 +11,20 @@ import numpy as np
 
 from gtimm.core.errors import DataError
 from gtimm.core.media import load_audio
+from gtimm.core.splitting import PARTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SPLITS = ("train", "val", "test")
+
+@dataclass(frozen=True)
+class RecordingFile:
+    """A file `{digit}_{speaker}_{index}.wav`, as the Free Spoken Digit Dataset has them."""
+
+    path: Path
+    digit: int
+    speaker: str
+    index: int
 
 
 @dataclass(frozen=True)
@@ -28,31 +37,43 @@ class Recording:
     split: str
 
 
-def read_recordings(folder: Path) -> list[Recording]:
-    """Read `{digit}_{speaker}_{index}.wav` and split them by speaker.
+def recording_files(folder: Path) -> list[RecordingFile]:
+    """List a folder's recordings, sorted by name; nothing is decoded.
 
     Raises:
-        DataError: no such folder, fewer than three speakers, or a speaker who does not say every digit.
+        DataError: no such folder, or no such file in it.
     """
-    found: dict[str, list[tuple[int, Path]]] = {}
-    for path in sorted(folder.glob("*.wav")) if folder.is_dir() else ():
-        if match := re.fullmatch(r"([0-9])_([^_]+)_\d+", path.stem):
-            found.setdefault(match[2], []).append((int(match[1]), path))
-    speakers = sorted(found)
-    if len(speakers) < len(SPLITS):
+    paths = sorted(folder.glob("*.wav")) if folder.is_dir() else []
+    matches = [(path, re.fullmatch(r"([0-9])_([^_]+)_(\d+)", path.stem)) for path in paths]
+    found = [RecordingFile(path, int(match[1]), match[2], int(match[3])) for path, match in matches if match]
+    if not found:
+        state = "has no recordings" if folder.is_dir() else "does not exist"
         raise DataError(
-            f"{folder} has recordings by {len(speakers)} speakers; at least 3 are needed, one a split. Expected files such as "
-            "7_jackson_32.wav, the layout of the Free Spoken Digit Dataset."
+            f"{folder} {state}. speech= must be the folder of the Free Spoken Digit Dataset's recordings, such as 7_jackson_32.wav."
         )
+    return found
+
+
+def read_recordings(folder: Path) -> list[Recording]:
+    """Read a folder's recordings and split them by speaker.
+
+    Raises:
+        DataError: no such folder or no recordings, fewer than three speakers, or a speaker who does not say every digit.
+    """
+    files = recording_files(folder)
+    speakers = sorted({file.speaker for file in files})
+    if len(speakers) < len(PARTS):
+        raise DataError(f"{folder} has recordings by {len(speakers)} speakers; at least {len(PARTS)} are needed, one a split.")
     third = len(speakers) // 3
     recordings = []
     for place, speaker in enumerate(speakers):
         split = "test" if place >= len(speakers) - third else "val" if place >= len(speakers) - 2 * third else "train"
-        if lacking := set(range(10)) - {digit for digit, _ in found[speaker]}:
+        own = [file for file in files if file.speaker == speaker]
+        if lacking := set(range(10)) - {file.digit for file in own}:
             raise DataError(f"Speaker {speaker!r} in {folder} does not say {sorted(lacking)}.")
-        for digit, path in found[speaker]:
-            samples, rate = load_audio(path)
-            recordings.append(Recording(samples[0], rate, digit, split))
+        for file in own:
+            samples, rate = load_audio(file.path)
+            recordings.append(Recording(samples[0], rate, file.digit, split))
     return recordings
 
 

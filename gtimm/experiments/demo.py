@@ -19,10 +19,10 @@ from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.rows import compare_pairs, costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.statistics import Bootstrap
+from gtimm.report import wording
 
 if TYPE_CHECKING:
-    from gtimm.core.dataset import MultimodalDataset
-    from gtimm.experiments.jobs import Job
+    pass
 
 TARGETS = ("image", "audio")
 BUDGETS = (1, 5, 20, 100)
@@ -48,6 +48,7 @@ def run_demo(
     seeds: int = 8,
     speech: str | None = None,
     store: str | Path | None = None,
+    device: str | None = None,
     engine: Any = "local",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def run_demo(
         seeds: how many: masks, draws and initial weights; the data and the generated items are the same for all.
         speech: folder of real recordings to hear instead of the synthetic speech; see `Digits`.
         store: folder of bank and features.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ...
         engine: where generation and embedding run.
         say: called with a line of progress.
     """
@@ -75,7 +77,8 @@ def run_demo(
     spoken = {"speech": str(Path(speech).resolve())} if speech else {}
     folder.config({"experiment": "demo", "missing": missing, "seeds": seeds, **spoken})
     folder.log("start", seeds=seeds)
-    options: dict[str, Any] = {"backbone": BACKBONE, "train": TRAIN, "generate": True, "store": store, "engine": engine}
+    place = {"store": store, "device": device or "auto", "engine": engine}
+    options: dict[str, Any] = {"backbone": BACKBONE, "train": TRAIN, "generate": True, **place}
     parts: dict[str, list[Any]] = {name: [] for name in ("rows", "comparisons", "costs", "details", "patterns")}
     counters = {"generated": 0, "embedded": 0}
     licences: dict[str, str] = {}
@@ -89,7 +92,7 @@ def run_demo(
         parts["costs"] += costs_of(cells, jobs[0].pipes[0].workspace)
         parts["details"] += _details(cells, splits)
         if name == "digits":
-            parts["patterns"] = patterns_of(splits, _holes(jobs))
+            parts["patterns"] = patterns_of(splits, simulated(jobs))
             parts["gallery"] = write_gallery(folder.path, splits.train, missing, largest(jobs, missing))
         licences |= licences_of([job.pipes[0] for job in jobs])
         counters = {key: value + grid.counters[key] for key, value in counters.items()}
@@ -183,12 +186,6 @@ def _details(cells: Sequence[Cell], data: Splits) -> list[dict[str, Any]]:
     ]
 
 
-def _holes(jobs: Sequence[Job]) -> list[tuple[str, str, MultimodalDataset]]:
-    """Return what the demo hides of training and test rows, each way once."""
-    found = {(split, note): rows for job in jobs for split, note, rows in simulated(job)}
-    return [(split, note, rows) for (split, note), rows in found.items()]
-
-
 def _verdict(comparisons: list[dict[str, Any]], target: str = "image") -> dict[str, Any]:
     """Generation wins if it beats the stronger zero and hot-deck, at both ratios, with intervals above 0."""
     parts, holds = [], True
@@ -197,7 +194,7 @@ def _verdict(comparisons: list[dict[str, Any]], target: str = "image") -> dict[s
         zero = min((c for c in here if c["against"].startswith("zero-fill")), key=lambda c: c["difference"])
         deck = next(c for c in here if c["against"] == "hot-deck")
         holds &= zero["ci_low"] > 0 and deck["ci_low"] > 0
-        parts.append(f"at {ratio:.0%} missing by {_points(zero)} over the better zero-filling and {_points(deck)} over hot-deck")
+        parts.append(f"at {ratio:.0%} missing by {_gain(zero)} over the better zero-filling and {_gain(deck)} over hot-deck")
     start = "Generation helps" if holds else "Generation does not clearly help"
     return {"holds": bool(holds), "sentence": f"{start}: {'; '.join(parts)} (accuracy points, paired 95% intervals)."}
 
@@ -207,13 +204,13 @@ def _is_verdict(comparison: dict[str, Any], target: str, ratio: float) -> bool:
     return (comparison["dataset"], comparison["mechanism"], comparison["missing_train"]) == wanted
 
 
-def _points(comparison: dict[str, Any]) -> str:
-    return f"{comparison['difference']:+.1%} [{comparison['ci_low']:+.1%}, {comparison['ci_high']:+.1%}]".replace("%", "")
+def _gain(comparison: dict[str, Any]) -> str:
+    return wording.gain(comparison["difference"], comparison["ci_low"], comparison["ci_high"])
 
 
 def _notes(data: Splits, comparisons: list[dict[str, Any]]) -> list[str]:
     outside = [c for c in comparisons if c["dataset"] == "digits-uci" and c["against"] in ("zero-fill", "hot-deck")]
-    parts = [f"{c['missing_train']['image']:.0%} missing, against {c['against']}: {_points(c)}" for c in outside]
+    parts = [f"{c['missing_train']['image']:.0%} missing, against {c['against']}: {_gain(c)}" for c in outside]
     return [
         f"Images: {data.facts['images']}. Speech: {data.facts['speech']}; noise: {data.facts['noise']}.",
         "Evaluation images, generator and backbone have no training data in common; the backbone has never seen a digit.",

@@ -47,11 +47,6 @@ def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap, *, every_score: bool = 
     return rows
 
 
-def compare_cells(cell: Cell, against: Cell, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return the paired difference of two cells of one data set."""
-    return compare_pairs([(cell, against)], bootstrap)[0]
-
-
 def compare_pairs(pairs: Sequence[tuple[Cell, Cell]], bootstrap: Bootstrap) -> list[dict[str, Any]]:
     """Return the paired differences of pairs of cells, the first less the second, as comparisons of `results.json`."""
     found = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
@@ -134,26 +129,24 @@ def _plain(values: np.ndarray[Any, Any]) -> list[float | None]:
 
 
 def costs_of(cells: Sequence[Cell], workspace: Workspace) -> list[dict[str, Any]]:
-    """Return what each method and budget cost a model: the mean over its settings, and its items' seconds as the bank measured them."""
-    methods: dict[tuple[str, str, int | None], list[Cell]] = {}
+    """Return what a model of each method, budget and variant cost; its items' seconds as the bank measured them."""
+    found: dict[str, tuple[dict[str, Any], list[Cell]]] = {}
     for cell in cells:
-        methods.setdefault((cell.setting.dataset, cell.setting.method, cell.setting.budget), []).append(cell)
-    found = []
-    for (dataset, method, budget), same in methods.items():
-        items = max((cell.items for cell in same), key=lambda one: sum(one.values()))
-        speeds = {name: seconds_per_item(workspace.bank.folder / name, workspace.device) for name in items}
-        known = [count * speed for name, count in items.items() if (speed := speeds[name]) is not None]
-        found.append(
-            {
-                "dataset": dataset,
-                "method": method,
-                "budget": budget,
-                "train_seconds": float(np.mean([cell.seconds / max(len(cell.values), 1) for cell in same])),
-                "items": sum(items.values()),
-                "generate_seconds": sum(known) if len(known) == len(items) else None,
-            }
-        )
-    return found
+        who = {name: trained(cell.setting)[name] for name in ("dataset", "method", "budget", "variant")}
+        found.setdefault(repr(who), (who, []))[1].append(cell)
+    return [{**who, **_cost(same, workspace)} for who, same in found.values()]
+
+
+def _cost(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Any]:
+    """Return the mean seconds of training a model, and the most items that one of the cells asks for."""
+    items = max((cell.items for cell in cells), key=lambda one: sum(one.values()))
+    speeds = {name: seconds_per_item(workspace.bank.folder / name, workspace.device) for name in items}
+    known = [count * speed for name, count in items.items() if (speed := speeds[name]) is not None]
+    return {
+        "train_seconds": float(np.mean([cell.seconds / max(len(cell.values), 1) for cell in cells])),
+        "items": sum(items.values()),
+        "generate_seconds": sum(known) if len(known) == len(items) else None,
+    }
 
 
 def patterns_of(data: Splits, simulated: Iterable[tuple[str, str, MultimodalDataset]] = ()) -> list[dict[str, Any]]:
@@ -174,16 +167,20 @@ def patterns_of(data: Splits, simulated: Iterable[tuple[str, str, MultimodalData
     return found
 
 
-def simulated(job: Job) -> list[tuple[str, str, MultimodalDataset]]:
-    """Return what a job hides of the training and of the test rows, with its first seed, for `patterns_of`."""
-    setting = job.setting
-    parts = (("train", setting.missing_train, job.trains[0], setting.mechanism), ("test", setting.missing_test, job.tests[0], ""))
-    found = []
-    for split, shares, rows, mechanism in parts:
-        if shares:
-            words = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
-            found.append((split, f"simulated: {words} missing" + (f" ({mechanism})" if mechanism else ""), rows))
-    return found
+def simulated(jobs: Iterable[Job]) -> list[tuple[str, str, MultimodalDataset]]:
+    """Return what jobs hide of the training and of the test rows, with their first seed, each way once, for `patterns_of`."""
+    found: dict[tuple[str, str], MultimodalDataset] = {}
+    for job in jobs:
+        setting = job.setting
+        parts = (
+            ("train", setting.missing_train, job.trains[0], setting.mechanism),
+            ("test", setting.missing_test, job.tests[0], ""),
+        )
+        for split, shares, rows, mechanism in parts:
+            if shares:
+                words = ", ".join(f"{share:.4g} of {name}" for name, share in shares.items())
+                found[split, f"simulated: {words} missing" + (f" ({mechanism})" if mechanism else "")] = rows
+    return [(split, note, rows) for (split, note), rows in found.items()]
 
 
 def licences_of(pipes: Iterable[Pipeline]) -> dict[str, str]:

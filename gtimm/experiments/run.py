@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gtimm.core.config import RunConfig, absolute_paths, read_yaml
 from gtimm.core.fusion import Fusion
@@ -29,6 +29,9 @@ def run_config(
     out: str | Path,
     *,
     store: str | Path | None = None,
+    device: str | None = None,
+    engine: Any = None,
+    generate: bool | Literal["ask"] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train and score a configuration, seed by seed; writes the run folder and returns what `results.json` holds.
@@ -36,14 +39,18 @@ def run_config(
     Args:
         config: a YAML file, or its mapping.
         out: the run folder.
-        store: folder of bank and features.
+        store: folder of bank and features; like the next three it wins over the configuration's.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ...
+        engine: where generation and embedding run, such as `"ray"`.
+        generate: as for `Pipeline`.
         say: called with a line of progress.
     """
     base = Path(config).resolve().parent if isinstance(config, (str, Path)) else Path()
     plain = read_yaml(config) if isinstance(config, (str, Path)) else dict(config)
     parsed = RunConfig.of(plain)
     data = parsed.load_data(base)
-    options = {**parsed.pipeline_options(), **({"store": store} if store else {})}
+    place = {"store": store, "device": device, "engine": engine, "generate": generate}
+    options = parsed.pipeline_options() | {name: value for name, value in place.items() if value is not None}
     described, budget = _describe(Pipeline.from_config(options))
     name = parsed.method or described
     missing, hidden = Missing.of(parsed.missing), Missing.of(parsed.evaluate.missing)
@@ -74,7 +81,7 @@ def run_config(
             "rows": rows_of(cells, Bootstrap(len(data.test), len(grid.seeds)), every_score=True),
             "costs": costs_of(cells, job.pipes[0].workspace),
             "details": [detail_of(cells[0], cast("Labels", data.test.labels), data.test.classes)],
-            "patterns": patterns_of(data, simulated(job)),
+            "patterns": patterns_of(data, simulated([job])),
             "licences": licences_of(job.pipes[:1]),
         }
     )

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gtimm.core.seeding import stream
+from gtimm.report import wording
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     F64 = NDArray[np.float64]
 
+LEVEL = 0.05
+"""Of significance."""
 DRAWS = 2000
 FAR = 1e9  # in Student's t; beyond it no chance is left
 CHUNK_CELLS = 2_000_000  # draws times rows that are in memory at a time: about 50 MB
@@ -36,6 +39,11 @@ class Interval:
     std: float
     low: float
     high: float
+
+    @property
+    def points(self) -> str:
+        """A difference in points with its interval, as `+3.4 [+1.0, +5.8]`."""
+        return wording.gain(self.mean, self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def shape(row: WithBudget) -> str:
 def tested(results: Results, dataset: str) -> str:
     """Return what is missing at test in `method_figures`, in words."""
     least = least_test(results, dataset)
-    return f"{wording.ratios(least)} missing at test" if least else "nothing missing at test"
+    return f"{wording.ratios(least)} missing at test" if least else "no holes simulated at test"
 
 
 def panels(kind_: str, found: list[Setting], draw: Callable[[Setting, str, str], Scene]) -> list[Figure]:

@@ -47,6 +47,16 @@ def interval(pair: tuple[float, float] | None, *, difference: bool = False) -> s
     return f"{points(pair[0])} to {points(pair[1])}" if difference else f"{percent(pair[0])} to {percent(pair[1])}"
 
 
+def gain(value: float, low: float, high: float) -> str:
+    """Return a difference of fractions in points with its interval.
+
+    Example:
+        >>> gain(0.034, 0.01, 0.058)
+        '+3.4 [+1.0, +5.8]'
+    """
+    return f"{points(value)} [{points(low)}, {points(high)}]"
+
+
 def p_value(value: float | None) -> str:
     """Return a p-value with two digits, `< 0.001` below that; an en dash for None."""
     if value is None:
@@ -78,18 +88,26 @@ def mechanism(name: str) -> str:
 
 
 def setting(missing: Mapping[str, float], how: str) -> str:
-    """Return a way of training, as in `95% of images missing at random`."""
-    return f"{ratios(missing)} missing {mechanism(how)}" if missing else "nothing missing in training"
+    """Return a way of training, as in `95% of images missing at random`; the data's own holes are not told."""
+    return f"{ratios(missing)} missing {mechanism(how)}" if missing else "no holes simulated in training"
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as `1.2 s`, `2 min 10 s` or `1 h 5 min`; an en dash for None."""
+    """Return seconds for people, in two units at most, from 10 hours in one; an en dash for None.
+
+    Example:
+        >>> duration(1.25), duration(130), duration(900), duration(3900), duration(12 * 5100)
+        ('1.25 s', '2 min 10 s', '15 min', '1 h 5 min', '17 h')
+    """
     if seconds is None:
         return "–"
     if seconds < 59.95:
-        return f"{seconds:.1f} s" if seconds >= 0.95 or not seconds else f"{seconds:.2g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{seconds:.3g} s"
+    if seconds >= 36_000:
+        return f"{seconds / 3600:,.0f} h"
+    large, small, part = ("min", "s", 1) if round(seconds) < 3600 else ("h", "min", 60)
+    whole, rest = divmod(round(seconds / part), 60)
+    return f"{whole} {large}" + (f" {rest} {small}" if rest else "")
 
 
 def sentence(text: str) -> str:

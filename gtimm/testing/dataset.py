@@ -15,13 +15,13 @@ from gtimm.core.dataset import DatasetLoader
 from gtimm.core.errors import GtimmError, MissingPayloadError
 from gtimm.core.media import load_audio, load_frame, load_image, load_text, payload_key
 from gtimm.core.missing import Missing
+from gtimm.core.splitting import PARTS
 from gtimm.core.targets import is_missing
 from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset, Splits
 
-PARTS = ("train", "val", "test")
 MOST = 20
 """Rows of a split whose payloads are read, evenly spaced: whole corpora are large."""
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from gtimm.cli.main import app
 from gtimm.core.errors import ConfigError, DataError
-from gtimm.core.summary import SPLITS
+from gtimm.core.splitting import PARTS
 
 
 def call(*arguments: str) -> Result:
@@ -41,7 +41,7 @@ def test_a_named_data_set_is_counted() -> None:
     done = call("digits", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
-    assert [found[split]["rows"] for split in SPLITS] == [1000, 1000, 3002]
+    assert [found[split]["rows"] for split in PARTS] == [1000, 1000, 3002]
     assert found["train"]["classes"]["one"] == 100
     assert found["duplicates"] == []
 
@@ -89,7 +89,7 @@ def test_files_that_do_not_decode_are_listed_and_end_with_2(corpus: Path) -> Non
     done = call(str(corpus / "run.yaml"), "--decode", "--json")
     assert done.exit_code == 2
     found = json.loads(done.output)
-    ((damaged,),) = [found[split]["unreadable"] for split in SPLITS if found[split]["unreadable"]]
+    ((damaged,),) = [found[split]["unreadable"] for split in PARTS if found[split]["unreadable"]]
     assert "7.png" in damaged["reason"]
 
 

@@ -19,6 +19,7 @@ from gtimm.core.calibration import ece
 from gtimm.core.dataset import Splits
 from gtimm.core.errors import ConfigError, MissingnessError
 from gtimm.core.missing import Missing
+from gtimm.core.pipeline import Pipeline
 from gtimm.experiments import jobs
 from gtimm.experiments.cells import Cell, read_cell, write_cell
 from gtimm.experiments.grid import Grid
@@ -265,6 +266,17 @@ def test_costs_count_items_by_what_the_bank_has_and_the_seconds_that_it_measured
     assert costs[2]["generate_seconds"] == 0
 
 
+def test_variants_of_a_method_have_costs_of_their_own(tmp_path: Path) -> None:
+    def cell(seconds: float, items: int, **variant: Any) -> Cell:
+        setting = Setting("toys", "gti-mm", budget=10, variant=variant)
+        return Cell(setting, np.ones((1, 2), np.float32), seconds, items={"bank": items})
+
+    workspace = Pipeline(imputer=None, store=tmp_path).workspace
+    cells = [cell(1.0, 100), cell(9.0, 100, guidance=7), cell(5.0, 400, prompts="domain"), cell(3.0, 100)]
+    found = [(cost["variant"], cost["train_seconds"], cost["items"]) for cost in costs_of(cells, workspace)]
+    assert found == [({}, 2.0, 100), ({"guidance": 7}, 9.0, 100), ({"prompts": "domain"}, 5.0, 400)]
+
+
 def test_rows_and_patterns_have_the_form_of_results() -> None:
     from gtimm.experiments.schema import Results
 
@@ -274,7 +286,7 @@ def test_rows_and_patterns_have_the_form_of_results() -> None:
     cells = made.complete(planned)
     rows = rows_of(cells, Bootstrap(45, 2), every_score=True)
     assert {row["metric"] for row in rows} == {"accuracy", "macro_f1", "top3_accuracy", "ece"}
-    checked = Results.model_validate({"rows": rows, "patterns": patterns_of(data, simulated(planned[1]))})
+    checked = Results.model_validate({"rows": rows, "patterns": patterns_of(data, simulated(planned[1:2]))})
     assert [p.rows for p in checked.patterns if p.note] == [30, 30, 23, 22]
 
 

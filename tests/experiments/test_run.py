@@ -123,7 +123,7 @@ def test_a_second_run_embeds_and_generates_nothing(tmp_path: Path) -> None:
         ({"pipeline": {"backbone": "toy", "imputer": "zeros"}}, ConfigError, "Did you mean 'zero'"),
         ({"pipeline": {"backbone": "toy", "train": {"lr": -1}}}, ConfigError, "lr"),
         ({"pipeline": {"backbon": "toy"}}, ConfigError, "Did you mean 'backbone'"),
-        ({"pipeline": {"backbone": "toy", "embed": {"batch_size": "many"}}}, ConfigError, "whole number.*found 'many'"),
+        ({"pipeline": {"backbone": "toy", "embed": {"batch_size": "many"}}}, ConfigError, "batch_size.*found 'many'"),
         ({"pipeline": {"backbone": "toy", "device": "gpu"}}, ConfigError, "found 'gpu'"),
         (
             {"data": {"frame": "rows.csv", "modalities": {"image": {"column": "photo"}}, "label": "kind"}},
@@ -246,5 +246,6 @@ def test_a_run_that_was_killed_at_its_first_file_goes_on(tmp_path: Path) -> None
 def test_a_configuration_that_cannot_be_read_back_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "config.yaml").write_text("data: [")
+    (tmp_path / "out" / "results.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"config\.yaml cannot be read"):
         run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")

@@ -207,7 +207,7 @@ def test_plain_run_shows_what_there_is(run):
     page = page_of(folder)
     (lead,) = [text for _, text in page.all("p", **{"class": "lead"})]
     assert lead == "With 95% of images missing at random, stable-diffusion-tiny has accuracy 95.7% (94.6% to 96.9%)."
-    assert [text for _, text in page.all("h2")] == ["Methods, nothing missing at test", "All rows"]
+    assert [text for _, text in page.all("h2")] == ["Methods, no holes simulated at test", "All rows"]
 
 
 def test_run_that_tested_nothing_whole_says_what_was_missing(run):

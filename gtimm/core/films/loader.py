@@ -19,9 +19,9 @@ from gtimm.core.films.prepared import Prepared
 from gtimm.core.media import FilmPart, has_sound
 from gtimm.core.plugin import Info
 from gtimm.core.progress import progress_bar
+from gtimm.core.splitting import PARTS
 
 SHOWN = 5  # names of absent films in a message
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class FilmLoader(DatasetLoader):
             found, form = self._prepared(clips, folder), folder.describe()
         self._check_absent(clips, found)
         self._check_silent(clips, found)
-        made = {split: self._split(split, corpus, found) for split in SPLITS}
-        rows = ", ".join(f"{len(made[split]):,} {split}" for split in SPLITS)
+        made = {split: self._split(split, corpus, found) for split in PARTS}
+        rows = ", ".join(f"{len(made[split]):,} {split}" for split in PARTS)
         facts = {"name": self.name, **corpus.facts, "rows": rows, "read from": form, **self._counts(clips, found)}
         return Splits(made["train"], made["val"], made["test"], facts)
 

@@ -7,27 +7,31 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gtimm.core.comparing import listed
 from gtimm.core.config import RunConfig, absolute_paths, read_yaml
 from gtimm.core.dataset import MultimodalDataset, Splits
 from gtimm.core.errors import ConfigError
 from gtimm.core.missing import Missing
 from gtimm.core.pipeline import Pipeline
 from gtimm.core.registry import registry
-from gtimm.experiments.comparison.contenders import shared_options
+from gtimm.experiments.comparison.contenders import machine_options, shared_options
 from gtimm.experiments.comparison.plan import SEEDS, plan_compare
 
 if TYPE_CHECKING:
     from gtimm.experiments.comparison.results import CompareResults
 
+Holes = float | Missing | Mapping[str, Any]
+"""What is missing: a ratio of the target, a `Missing`, or its plain form."""
+
 
 def compare(
     data: Splits | MultimodalDataset | str | Mapping[str, Any],
-    methods: Sequence[str] | Mapping[str, Any] | None = None,
+    methods: str | Sequence[str] | Mapping[str, Any] | None = None,
     *,
-    missing: Sequence[float | Missing | Mapping[str, Any]] = (0.9, 0.95),
-    test_missing: Sequence[float | Missing | Mapping[str, Any]] = (0.0, 0.5),
+    missing: Holes | Sequence[Holes] | None = None,
+    test_missing: Holes | Sequence[Holes] | None = None,
     target: str = "image",
-    budgets: Sequence[int] | None = None,
+    budgets: int | Sequence[int] | None = None,
     seeds: int | Sequence[int] = SEEDS,
     mechanism: str | Mapping[str, Any] = "random",
     backbone: Any = None,
@@ -38,7 +42,7 @@ def compare(
     store: str | PathLike[str] | None = None,
     device: str | None = None,
     engine: Any = None,
-    generate: bool | Literal["ask"] = "ask",
+    generate: bool | Literal["ask"] | None = None,
     out: str | PathLike[str] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> CompareResults:
@@ -53,8 +57,9 @@ def compare(
         methods: names of presets or imputers; or your own names to a Pipeline, its options, a preset's or an imputer's name. By default
             the fills, and generation where there is a generator.
         missing: what is missing in training: ratios of the target, or `Missing`, `{"image": 0.95, "audio": 0.05}`; 0 for nothing but the
-            holes that the data has.
-        test_missing: what is missing at test, likewise; ratios are at random.
+            holes that the data has. By default 0.9 and 0.95.
+        test_missing: what is missing at test, likewise; ratios are at random. By default 0 and 0.5. Of both defaults the ratios that the
+            data's own holes exceed are dropped, and a note says so.
         target: the modality that ratios are of, and that is generated.
         budgets: generated items a class; by default the generator's `per_class`.
         seeds: how many (0, 1, ...), or which: of masks, draws and initial weights.
@@ -66,7 +71,8 @@ def compare(
         generator: what generates: a name or `{"name": ..., **options}`. Without one generation takes part only where it is named.
         baselines: add the baselines and references that an honest comparison shows: the other modalities alone, complete rows only, zero
             at both levels, mean, class mean, hot deck; complete data.
-        store: folder of bank and features.
+        store: folder of bank and features; like the next three by default that of the Pipelines among the methods, else the default of
+            `Pipeline`.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
         engine: where generation and embedding run, such as `"ray"`.
         generate: `True`, `False`, or `"ask"`: long generation (above an hour) is never started in silence.
@@ -80,41 +86,28 @@ def compare(
         results.report("report.html")
     """
     found = _plain_methods(methods)
-    given = {"missing": missing, "test_missing": test_missing}
+    given = {name: value for name, value in (("missing", missing), ("test_missing", test_missing)) if value is not None}
     compared: dict[str, Any] = {
         **({} if found is None else {"methods": found}),
-        **{name: [_plain_holes(one) for one in values] for name, values in given.items()},
+        **{name: [_plain_holes(one) for one in listed(value)] for name, value in given.items()},
         "target": target,
         "mechanism": mechanism if isinstance(mechanism, str) else dict(mechanism),
-        **({} if budgets is None else {"budgets": list(budgets)}),
+        **({} if budgets is None else {"budgets": list(listed(budgets))}),
         **({} if generator is None else {"generator": registry("imputers").spec(registry("imputers").create(generator))}),
         "baselines": baselines,
     }
     shared = shared_options(methods, {"backbone": backbone, "fusion": fusion, "train": train})
+    machine = machine_options(methods, {"store": store, "device": device, "engine": engine, "generate": generate})
+    splits = None if isinstance(data, str | Mapping) else _splits(data)
     config = {
-        "data": data if isinstance(data, str | Mapping) else {"in_memory": _name(_splits(data))},
+        "data": data if splits is None else {"in_memory": _name(splits)},
         **({"pipeline": _plain_shared(shared)} if shared else {}),
         "compare": compared,
         "seeds": seeds if isinstance(seeds, int) else list(seeds),
     }
     parsed = RunConfig.of(config)
-    splits = parsed.load_data() if isinstance(data, str | Mapping) else _splits(data)
     config = absolute_paths(config, Path().resolve())
-    machine = {"store": store, "device": device, "engine": engine, "generate": generate}
-    return plan_compare(parsed, splits, config, machine, say).run(out)
-
-
-def run_compare(
-    config: str | Path | Mapping[str, Any],
-    out: str | PathLike[str],
-    *,
-    store: str | PathLike[str] | None = None,
-    generate: bool | Literal["ask"] = "ask",
-    say: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Run a configuration that has a `compare` part into a run folder; returns what `results.json` holds."""
-    parsed, data, plain = read_compare(config)
-    return dict(plan_compare(parsed, data, plain, {"store": store, "generate": generate}, say).run(out).results)
+    return plan_compare(parsed, parsed.load_data() if splits is None else splits, config, machine, say).run(out)
 
 
 def read_compare(config: str | Path | Mapping[str, Any]) -> tuple[RunConfig, Splits, dict[str, Any]]:
@@ -133,8 +126,8 @@ def read_compare(config: str | Path | Mapping[str, Any]) -> tuple[RunConfig, Spl
     return parsed, parsed.load_data(base), absolute_paths(plain, base.resolve())
 
 
-def _name(data: Splits | MultimodalDataset) -> str:
-    return str(data.facts.get("name", data.train.name)) if isinstance(data, Splits) else data.name
+def _name(data: Splits) -> str:
+    return str(data.facts.get("name", data.train.name))
 
 
 def _splits(data: Any) -> Splits:
@@ -153,8 +146,15 @@ def _plain_holes(value: Any) -> Any:
 
 def _plain_methods(methods: Any) -> Any:
     """Return the methods as a configuration has them."""
-    if methods is None or not isinstance(methods, Mapping):
-        return None if methods is None else list(methods)
+    if methods is None:
+        return None
+    if not isinstance(methods, Mapping):
+        named = [methods] if isinstance(methods, str | Pipeline) else list(methods)
+        if wrong := [one for one in named if not isinstance(one, str)]:
+            raise ConfigError(
+                f"methods= holds names, or names of your own to Pipelines, {{'mine': Pipeline(...)}}; found {wrong[0]!r}."
+            )
+        return named
     own = {name: {"train": {}, **spec.config()} for name, spec in methods.items() if isinstance(spec, Pipeline)}
     return {**methods, **own}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.core.errors import ConfigError, did_you_mean
@@ -14,6 +15,7 @@ from gtimm.experiments.methods import BLACK, METHODS, method
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset
+    from gtimm.core.pipeline import Pipeline
 
 Role = Literal["baseline", "candidate", "reference"]
 
@@ -148,7 +150,7 @@ def _names(data: MultimodalDataset, target: str) -> dict[str, str]:
     return {"visual-only": f"{mine}-only", "audio-only": f"{rest}-only", "low-resource-visual": f"low-resource-{mine}"}
 
 
-def shared_options(methods: Mapping[str, Any] | Sequence[str] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def shared_options(methods: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of all methods' Pipelines: those given, and of the others what all Pipelines among the methods agree on.
 
     So baselines are embedded, fused and trained as the methods that they stand beside.
@@ -157,10 +159,8 @@ def shared_options(methods: Mapping[str, Any] | Sequence[str] | None, given: Map
         ConfigError: Pipelines differ in their backbone, and none is given.
     """
     from gtimm.core.fusion import Fusion
-    from gtimm.core.pipeline import Pipeline
 
-    named = methods.values() if isinstance(methods, Mapping) else ()
-    pipes = [spec for spec in named if isinstance(spec, Pipeline)]
+    pipes = _pipelines(methods)
     found = {name: value for name, value in given.items() if value is not None}
     configs: list[dict[str, Any]] = [{"train": {}, **pipe.config()} for pipe in pipes]
     for name in ("backbone", "fusion", "train"):
@@ -174,3 +174,29 @@ def shared_options(methods: Mapping[str, Any] | Sequence[str] | None, given: Map
         if alike and not hides:
             found[name] = values[0]
     return found
+
+
+def machine_options(methods: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where all methods run, `store`, `device`, `engine` and `generate`: as given, else as in the Pipelines among the methods.
+
+    Raises:
+        ConfigError: Pipelines differ in one that is not given.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    for name in [name for name in given if name not in found]:
+        values = [getattr(pipe, name) for pipe in _pipelines(methods)]
+        values = [Path(value) if name == "store" and value is not None else value for value in values]
+        if other := [value for value in values if value != values[0]]:
+            raise ConfigError(
+                f"The Pipelines among the methods have different {name}= ({values[0]!r} and {other[0]!r}), and all methods run with one: "
+                f"say {name}= of compare."
+            )
+        if values and values[0] is not None:
+            found[name] = values[0]
+    return found
+
+
+def _pipelines(methods: Any) -> list[Pipeline]:
+    from gtimm.core.pipeline import Pipeline
+
+    return [spec for spec in (methods.values() if isinstance(methods, Mapping) else ()) if isinstance(spec, Pipeline)]

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.experiments.rows import compare_pairs
-from gtimm.experiments.statistics import Bootstrap, holm, paired_p_value
+from gtimm.experiments.statistics import LEVEL, Bootstrap, holm, paired_p_value
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
     from gtimm.experiments.comparison.plan import ComparePlan, Condition, Entry
 
-LEVEL = 0.05
 CORRECTION = "Holm"
 
 

@@ -81,7 +81,7 @@ class ComparePlan:
         options: what is compared.
         grid: what runs it.
         entries: all methods under all conditions.
-        left_out: baselines that cannot run here, and why.
+        left_out: default ratios and baselines that cannot be here, and why.
         config: the plain form, which runs again.
     """
 
@@ -146,7 +146,10 @@ def plan_compare(
     assert config.compare is not None
     if own := {"imputer", "eval_imputer", "modalities", "rows", "unseen"} & set(config.pipeline):
         raise ConfigError(f"pipeline.{sorted(own)[0]} is what methods differ in; give it in compare.methods.")
-    options, name = config.compare, str(data.facts.get("name", data.train.name))
+    options, notes = config.compare.within(own_holes(data, config.compare.target))
+    for note in notes:
+        say(note)
+    name = str(data.facts.get("name", data.train.name))
     seeds = config.seed_list if "seeds" in config.model_fields_set else list(range(SEEDS))
     here = {key: value for key, value in machine.items() if value is not None}
     embedded = EMBEDDED.get(name, {})
@@ -168,7 +171,7 @@ def plan_compare(
         {one.name: one.used for one in chosen},
         validate=True,
     )
-    plan = ComparePlan(options, grid, [], [], plain)
+    plan = ComparePlan(options, grid, [], notes, plain)
     budgets: list[int | None] = (
         [*options.budgets]
         if options.budgets
@@ -177,6 +180,14 @@ def plan_compare(
     for one in chosen:
         _enter(plan, one, name, budgets if one.generates else [None])
     return plan
+
+
+def own_holes(data: Splits, target: str) -> dict[str, float]:
+    """Return the share of rows that lack the target as the data is: of training, and the larger of validation and test."""
+    if target not in data.train.modalities:
+        return {}  # `contenders` says so
+    train, val, test = (float(1 - rows.present(target).mean()) for rows in (data.train, data.val, data.test))
+    return {"missing": train, "test_missing": max(val, test)}
 
 
 def _enter(plan: ComparePlan, one: Contender, dataset: str, budgets: Sequence[int | None]) -> None:
@@ -191,7 +202,7 @@ def _enter(plan: ComparePlan, one: Contender, dataset: str, budgets: Sequence[in
                 setting = Setting.of(dataset, one.name, train, test, budget)
                 try:
                     one.check(plan.grid.data.train, plan.options.target)
-                    job, whole = (_planned(plan.grid, jobs, s) for s in (setting, _whole(setting, plan, one)))
+                    job, whole = (_planned(plan.grid, jobs, s) for s in (setting, _whole(setting, plan.options.target)))
                 except (DataError, IncompatibleError) as error:
                     if not one.added:
                         raise
@@ -208,11 +219,11 @@ def _planned(grid: Grid, jobs: dict[Any, Job], setting: Setting) -> Job:
     return jobs[key]
 
 
-def _whole(setting: Setting, plan: ComparePlan, one: Contender) -> Setting:
+def _whole(setting: Setting, target: str) -> Setting:
     """Return a setting with nothing missing at test and, of a method that drops at the missing ratio, the same rate."""
     if not setting.missing_test:
         return setting
-    rate = setting.missing_test.get(plan.options.target, 0.5)
+    rate = setting.missing_test.get(target, 0.5)
     return replace(setting, missing_test={}, test_mask=Missing(), rate=rate)
 
 

@@ -95,10 +95,10 @@ def _evidence(choice: Choice, cells: Mapping[str, Cell], when: str, metric: str)
 
 
 def _tested(found: Mapping[str, Any]) -> str:
-    value = found.get("p_adjusted")
-    if value is None:
+    if found.get("p_adjusted") is None:
         return "not tested"
-    return "corrected p " + ("< 0.001" if value < 0.001 else f"= {value:.2g}" if value < 0.095 else f"= {value:.2f}")
+    value = wording.p_value(found["p_adjusted"])
+    return f"corrected p {value}" if value.startswith("<") else f"corrected p = {value}"
 
 
 def _name(entry: Entry) -> str:

@@ -23,7 +23,6 @@ from gtimm.experiments.statistics import Bootstrap
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from gtimm.core.dataset import MultimodalDataset
     from gtimm.experiments.cells import Cell
     from gtimm.experiments.comparison.plan import ComparePlan, Entry
 
@@ -104,7 +103,7 @@ def conclude(plan: ComparePlan, cells: Mapping[str, Cell], folder: RunFolder | N
             detail_of(entry.cell(cells), data.test.labels, data.test.classes, best.cell(cells))
             for entry, best in _detailed(found)
         ],
-        "patterns": patterns_of(data, _holes(plan)),
+        "patterns": patterns_of(data, simulated(plan.jobs)),
         "licences": licences_of([entry.job.pipes[0] for entry in shown]),
         "gallery": _gallery(plan, folder),
         "seconds": time.perf_counter() - began,
@@ -160,11 +159,6 @@ def _detailed(contests: list[Contest]) -> list[tuple[Entry, Entry]]:
             if (entry.job.setting.budget or 0) == max(same):
                 found.setdefault(repr(entry.job.setting), (entry, contest.best))
     return list(found.values())
-
-
-def _holes(plan: ComparePlan) -> list[tuple[str, str, MultimodalDataset]]:
-    found = {(split, note): rows for job in plan.jobs for split, note, rows in simulated(job)}
-    return [(split, note, rows) for (split, note), rows in found.items()]
 
 
 def _notes(plan: ComparePlan, tests: int) -> list[str]:

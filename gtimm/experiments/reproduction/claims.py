@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.experiments.reproduction.paper import heading
 from gtimm.experiments.rows import compare_pairs
-from gtimm.experiments.statistics import holm, paired_p_value
-from gtimm.experiments.sweeps.frontier import points
+from gtimm.experiments.statistics import LEVEL, holm, paired_p_value
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
@@ -24,9 +23,6 @@ SAID: Mapping[Verdict, str] = {
     "undecided": "cannot be told from these data",
     "fails": "does not hold here",
 }
-
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -80,11 +76,11 @@ class Finding:
         where, least = min(self.differences, key=lambda pair: pair[1].mean)
         says = f"{self.says}: {SAID[self.verdict]}. "
         if count == 1:
-            return f"{says}{where}: {points(least)} points."
+            return f"{says}{where}: {least.points} points."
         counted = f"All {count} differences are above zero"
         if self.verdict != "holds":
             counted = f"Of {count} differences {above} are above zero, {below} below, {count - above - below} undecided"
-        return f"{says}{counted}; the lowest, {where}: {points(least)}."
+        return f"{says}{counted}; the lowest, {where}: {least.points}."
 
 
 def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstrap) -> list[Finding]:

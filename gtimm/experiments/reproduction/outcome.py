@@ -89,7 +89,7 @@ class Outcome:
             "matrices": [m.matrix(cells, self.bootstrap).model_dump() for plan in self.plans for m in plan.matrices],
             "details": self._details(cells),
             "costs": costs_of(self.cells, self._workspace) if self.jobs else [],
-            "patterns": patterns_of(self.data, self._holes()),
+            "patterns": patterns_of(self.data, simulated(self.jobs)),
             "licences": licences_of([job.pipes[0] for job in self.jobs]),
         }
 
@@ -157,10 +157,6 @@ class Outcome:
             labels, classes = self.data.test.labels, self.data.test.classes
             found.append(detail_of(cells[setting.key()], labels, classes, cells[zero.key()]))
         return found
-
-    def _holes(self) -> list[Any]:
-        """Return what was hidden of training and test rows, each way once."""
-        return list({(split, note): (split, note, rows) for job in self.jobs for split, note, rows in simulated(job)}.values())
 
 
 def item_seconds(cells: Sequence[Cell], workspace: Workspace) -> float | None:

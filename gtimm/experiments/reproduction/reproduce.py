@@ -16,7 +16,7 @@ from gtimm.core.registry import registry
 from gtimm.experiments.folder import CELLS, RunFolder, environment
 from gtimm.experiments.gallery import write_gallery
 from gtimm.experiments.grid import Grid
-from gtimm.experiments.methods import Setting
+from gtimm.experiments.methods import BLACK, Setting
 from gtimm.experiments.reproduction.bench import Bench, Plan
 from gtimm.experiments.reproduction.choices import Choices, absolute, merged
 from gtimm.experiments.reproduction.counted import options as training_options
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from gtimm.experiments.jobs import Job
 
 Say = Callable[[str], None]
-BLACK = {"name": "zero", "level": "payload"}
 
 
 @dataclass

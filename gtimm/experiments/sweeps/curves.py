@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.schema import Point, Series, Sweep
-from gtimm.experiments.sweeps.frontier import points
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
@@ -112,7 +111,7 @@ class Curves:
                 continue
             best = max(others, key=lambda spot: found[name, spot.x].mean)
             values = cells[best.setting.key()].values - cells[first.setting.key()].values
-            difference = points(bootstrap.interval(values, difference=True))
+            difference = bootstrap.interval(values, difference=True).points
             sentences.append(f"{name}: the best of the others is {best.x}, {difference} points over {first.x}.")
         return " ".join(sentences)
 

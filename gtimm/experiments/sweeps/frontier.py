@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gtimm.experiments.schema import Point, Series, Sweep
+from gtimm.report import wording
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
@@ -80,11 +81,11 @@ def knee_sentence(
     if found is None:
         last = max(cells, key=lambda cell: cell.setting.budget or 0)
         gain = bootstrap.interval(last.values - baseline.values, difference=True)
-        return f"{last.setting.budget} {what} a class gain nothing over {other} that these data can show: {points(gain)} points."
-    whole = f"the gain that {found.largest} {what} a class give over {other} ({points(found.gain)} points)"
+        return f"{last.setting.budget} {what} a class gain nothing over {other} that these data can show: {gain.points} points."
+    whole = f"the gain that {found.largest} {what} a class give over {other} ({found.gain.points} points)"
     smaller = [cell for cell in cells if (cell.setting.budget or 0) < found.largest]
     if found.budget == found.largest and not smaller:
-        return f"{found.largest} {what} a class gain {points(found.gain)} points over {other}; no other budget was run."
+        return f"{found.largest} {what} a class gain {found.gain.points} points over {other}; no other budget was run."
     if found.budget == found.largest:
         next_one = max(smaller, key=lambda cell: cell.setting.budget or 0)
         last = max(cells, key=lambda cell: cell.setting.budget or 0)
@@ -94,8 +95,8 @@ def knee_sentence(
         start = f"{found.budget} {what} a class give {'all' if found.share >= 1 else f'{found.share:.0%}'} of {whole}"
     cost = ""
     if seconds is not None and classes:
-        cost = f", in {duration(found.budget * classes * seconds)} instead of {duration(found.largest * classes * seconds)}"
-    return f"{start}{cost}; the rest is {points(found.rest)} points."
+        cost = f", in {wording.duration(found.budget * classes * seconds)} instead of {wording.duration(found.largest * classes * seconds)}"
+    return f"{start}{cost}; the rest is {found.rest.points} points."
 
 
 def _share(cell: Cell, last: Cell, baseline: Cell, bootstrap: Bootstrap, gain: Interval) -> Knee:
@@ -138,26 +139,3 @@ def frontier(
         series=series,
         sentence=sentence,
     )
-
-
-def points(interval: Interval) -> str:
-    """Return a difference in points with its interval.
-
-    Example:
-        >>> from gtimm.experiments.statistics import Interval
-        >>> points(Interval(0.034, 0.0, 0.01, 0.058))
-        '+3.4 [+1.0, +5.8]'
-    """
-    return f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds for people.
-
-    Example:
-        >>> duration(20), duration(900), duration(12 * 5100)
-        ('20 s', '15 min', '17 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gtimm.core.config import RunConfig, absolute_paths, read_yaml
 from gtimm.core.errors import ConfigError, did_you_mean
@@ -156,10 +156,10 @@ class Sweeping:
             found += [plans.robustness(base, self.target, p, q, cast("Any", kind), rate) for kind in kinds]
         return found
 
-    def grid(self, folder: Path | None, store: str | Path | None, say: Callable[[str], None]) -> Grid:
-        """Return the grid of the configuration's data and Pipeline."""
+    def grid(self, folder: Path | None, place: Mapping[str, Any], say: Callable[[str], None]) -> Grid:
+        """Return the grid of the configuration's data and Pipeline; options of `place` that are not `None` win over it."""
         options = {n: v for n, v in self.config.pipeline_options().items() if n not in ("imputer", "eval_imputer")}
-        options |= {"store": store} if store else {}
+        options |= {name: value for name, value in place.items() if value is not None}
         return Grid(self.data, self.target, options, self.generator, self.config.seed_list, say, folder=folder)
 
 
@@ -173,6 +173,9 @@ def run_sweep(
     rate: float = RATE,
     target: str | None = None,
     store: str | Path | None = None,
+    device: str | None = None,
+    engine: Any = None,
+    generate: bool | Literal["ask"] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Run a sweep into a run folder; returns what `results.json` holds.
@@ -185,7 +188,10 @@ def run_sweep(
         methods: to compare, by the names of presets.
         rate: of fixed dropout, for robustness.
         target: the modality that goes missing, where the configuration does not say it.
-        store: folder of bank and features.
+        store: folder of bank and features; like the next three it wins over the configuration's.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ...
+        engine: where generation and embedding run, such as `"ray"`.
+        generate: as for `Pipeline`.
         say: called with a line of progress.
     """
     began = time.perf_counter()
@@ -201,7 +207,8 @@ def run_sweep(
         "rate": rate if rate != RATE else None,
         "target": target,
     }
-    grid = ground.grid(Path(out) / CELLS, store, say)
+    place = {"store": store, "device": device, "engine": engine, "generate": generate}
+    grid = ground.grid(Path(out) / CELLS, place, say)
     jobs = grid.plan(distinct(setting for one in varied for setting in one.settings()))  # refuses before anything is written
     folder = RunFolder(out)
     sweep = {key: value for key, value in given.items() if value is not None}

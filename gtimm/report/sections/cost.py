@@ -10,6 +10,7 @@ from gtimm.report.charts.scatter import Spot, scatter_chart
 from gtimm.report.figures import Figure, panels, role, shape
 from gtimm.report.rows import Setting, interval, label, main_dataset, settings, trained, variants
 from gtimm.report.scene import Scene
+from gtimm.report.sections.differences import pairs
 from gtimm.report.sections.section import Section
 from gtimm.report.tables import Cell, Column, Line, Table
 
@@ -38,7 +39,7 @@ def cost_table(costs: list[Cost]) -> Table:
     """Return what each method took."""
     several = len({c.dataset for c in costs}) > 1
     columns = [
-        Column("Method", ("method", "budget")),
+        Column("Method", ("method", "budget", "variant")),
         *([Column("Data", ("dataset",))] if several else []),
         Column("Training and scoring", ("train_seconds",), number=True),
         Column("Generated items", ("items",), number=True),
@@ -48,7 +49,7 @@ def cost_table(costs: list[Cost]) -> Table:
     lines = [
         Line(
             [
-                Cell(label(c), (c.method, c.budget)),
+                Cell(label(c), (c.method, c.budget, pairs(c.variant))),
                 *([Cell(c.dataset, (c.dataset,))] if several else []),
                 Cell(wording.duration(c.train_seconds), (c.train_seconds,)),
                 Cell("–" if c.items is None else f"{c.items:,}", (c.items,)),
@@ -75,11 +76,11 @@ def cost_figures(results: Results) -> list[Figure]:
     found: dict[Setting, list[tuple[Row, float]]] = {}
     for setting in settings(results, dataset):
         rows = [row for row in trained(results, setting) if not _has_it_all(row, setting)]
-        pairs = [(row, seconds.get((row.method, row.budget, *variants(row)))) for row in rows]
-        known = [(row, time) for row, time in pairs if time]
+        timed = [(row, seconds.get((row.method, row.budget, *variants(row)))) for row in rows]
+        known = [(row, time) for row, time in timed if time]
         if len(known) >= _FEW:
             found[setting] = known
-    axis = bounds([v for pairs in found.values() for row, _ in pairs for v in (row.mean or 0.0, *(interval(row) or ()))])
+    axis = bounds([v for known in found.values() for row, _ in known for v in (row.mean or 0.0, *(interval(row) or ()))])
 
     def draw(setting: Setting, name: str, title: str, width: int = NARROW) -> Scene:
         return _chart(name, title, found[setting], axis, width)
@@ -95,9 +96,9 @@ def _has_it_all(row: Row, setting: Setting) -> bool:
     return row.method in METHODS and METHODS[row.method].complete_data
 
 
-def _chart(name: str, title: str, pairs: list[tuple[Row, float]], axis: tuple[float, float], width: int) -> Scene:
+def _chart(name: str, title: str, timed: list[tuple[Row, float]], axis: tuple[float, float], width: int) -> Scene:
     best, frontier = -1.0, []
-    for row, time in sorted(pairs, key=lambda pair: (pair[1], -(pair[0].mean or 0.0))):
+    for row, time in sorted(timed, key=lambda one: (one[1], -(one[0].mean or 0.0))):
         if (row.mean or 0.0) > best:
             best = row.mean or 0.0
             frontier.append((time, best))
@@ -113,7 +114,7 @@ def _chart(name: str, title: str, pairs: list[tuple[Row, float]], axis: tuple[fl
             hollow=(time, row.mean) not in frontier,
             named=(time, row.mean) in frontier,
         )
-        for row, time in pairs
+        for row, time in timed
     ]
     caption = "training and generation (log)"
     return scatter_chart(name, title, spots, ticks=time_ticks, caption=caption, axis=axis, line=frontier, log=True, width=width)
@@ -121,10 +122,4 @@ def _chart(name: str, title: str, pairs: list[tuple[Row, float]], axis: tuple[fl
 
 def time_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Return round times between two, in seconds, with their texts; the ends where there is none."""
-    return [(s, _time(s)) for s in [s for s in _TIMES if low <= s <= high] or [low, high]]
-
-
-def _time(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:,.4g} min" if seconds < 3600 else f"{seconds / 3600:,.4g} h"
+    return [(s, wording.duration(s)) for s in [s for s in _TIMES if low <= s <= high] or [low, high]]

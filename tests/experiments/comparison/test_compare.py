@@ -18,6 +18,7 @@ import gtimm.core.training
 import gtimm.core.workspace
 from gtimm import Missing, MultimodalDataset, Pipeline, compare
 from gtimm.cli.main import app
+from gtimm.core.config import RunConfig
 from gtimm.core.dataset import Splits
 from gtimm.core.errors import ConfigError, GenerationError, MissingnessError
 from gtimm.experiments import jobs
@@ -115,6 +116,62 @@ def test_pipelines_of_different_backbones_need_one_for_the_rest() -> None:
     both = {"one": Pipeline("toy"), "two": Pipeline({"name": "toy", "scale": 3.0})}
     with pytest.raises(ConfigError, match="different backbones"):
         small(methods=both, backbone=None)
+
+
+def test_pipelines_bring_where_they_run(tmp_path: Path, home: Path) -> None:
+    mine = Pipeline("toy", "mean", train=FAST, store=tmp_path / "own", device="cpu", generate=False)
+    options = {"backbone": None, "train": None, "device": None, "seeds": 1, "missing": 0.8, "test_missing": 0}
+    found = small(methods={"mine": mine}, baselines=False, **options)
+    assert found.results["counters"]["embedded"]
+    assert list((tmp_path / "own" / "features").iterdir())
+    assert not (home / "features").exists()
+    pictured = {"mine": mine, "made": {"imputer": {"image": "toy-generator", "vector": "zero"}}}
+    with pytest.raises(GenerationError):
+        small(images(), pictured, target="image", baselines=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("store", ("a", "b")), ("device", ("cpu", "auto")), ("generate", (True, "ask")), ("engine", ("local", "ray"))],
+)
+def test_pipelines_that_run_in_different_places_need_one_for_all(name: str, values: tuple[Any, Any]) -> None:
+    from gtimm.experiments.comparison.contenders import machine_options
+
+    both = {str(value): Pipeline("toy", **{name: value}) for value in values}
+    with pytest.raises(ConfigError, match=f"different {name}=.*say {name}="):
+        machine_options(both, {name: None})
+    assert machine_options(both, {name: values[1]}) == {name: values[1]}
+
+
+def test_one_thing_needs_no_list(tmp_path: Path) -> None:
+    found = small(methods="mean-fill", missing=0.8, test_missing=Missing(left=0.5), seeds=1, baselines=False)
+    assert [(r["method"], r["missing_train"], r["missing_test"]) for r in rows_of(found)] == [
+        ("mean-fill", {"left": 0.8}, {"left": 0.5})
+    ]
+    options = RunConfig.of(
+        {"data": "digits", "compare": {"methods": "zero-fill", "missing": 0.9, "test_missing": {"image": 0.5}}}
+    )
+    assert options.compare is not None
+    assert (options.compare.methods, options.compare.missing) == (["zero-fill"], [0.9])
+    with pytest.raises(ConfigError, match="'mine': Pipeline"):
+        small(methods=[Pipeline("toy")])
+
+
+def test_default_ratios_below_the_data_s_own_holes_are_dropped_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = vectors(120, name="toys")
+    data = whole.with_missing(Missing(left=0.92))
+    splits = []
+    monkeypatch.setattr(MultimodalDataset, "split", lambda self: splits.append(self) or Splits(data, whole, data, {}))
+    said: list[str] = []
+    options = {"missing": None, "test_missing": None, "methods": "mean-fill", "baselines": False, "seeds": 1, "say": said.append}
+    found = small(data, **options)
+    assert len(splits) == 1
+    assert {(str(r["missing_train"]), str(r["missing_test"])) for r in rows_of(found)} == {("{'left': 0.95}", "{}")}
+    for note, kept in (("missing", "0.95"), ("test_missing", "0")):
+        assert any(f"so {note} is {kept}:" in line for line in said)
+        assert any(f"so {note} is {kept}:" in line for line in found.results["notes"])
+    with pytest.raises(MissingnessError, match="already has"):
+        small(data, **{**options, "missing": 0.9})
 
 
 def test_the_comparisons_are_decided_on_validation_and_corrected_together() -> None:
@@ -332,15 +389,15 @@ def test_options_stand_in_for_a_file(tmp_path: Path) -> None:
         ({"target": "lft"}, ConfigError, "Did you mean 'left'"),
         ({"methods": ["hot-dek"]}, ConfigError, "Did you mean 'hot-deck'"),
         ({"methods": ["gti-mm"]}, ConfigError, "needs a generator"),
-        ({"missing": [1.5]}, ConfigError, "compare.missing"),
+        ({"missing": [1.5]}, ConfigError, "compare option 'missing"),
         ({"missing": [0.5, 0.5]}, ConfigError, "twice"),
         ({"missing": []}, ConfigError, "empty"),
         ({"missing": [{"lft": 0.5}]}, MissingnessError, "Did you mean 'left'"),
         ({"mechanism": "randm"}, ConfigError, "Did you mean 'random'"),
         ({"seeds": 0}, ConfigError, "at least one seed"),
-        ({"budgets": [0]}, ConfigError, "compare.budgets"),
+        ({"budgets": [0]}, ConfigError, "compare option 'budgets"),
         ({"methods": {"mine": {"imputr": "zero"}}}, ConfigError, "Did you mean 'imputer'"),
-        ({"methods": {"mine": 3}}, ConfigError, "compare.methods"),
+        ({"methods": {"mine": 3}}, ConfigError, "compare option 'methods"),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_written(
@@ -353,7 +410,6 @@ def test_what_is_wrong_is_named_before_anything_is_written(
 
 
 def test_configurations_that_say_two_things_are_refused(tmp_path: Path) -> None:
-    from gtimm.core.config import RunConfig
     from gtimm.experiments.comparison.compare import read_compare
 
     with pytest.raises(ConfigError, match="has no 'evaluate'"):

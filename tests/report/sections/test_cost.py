@@ -67,7 +67,7 @@ def test_variants_of_a_method_have_costs_of_their_own():
         for g in (1, 2, 3)
     ]
     (figure,) = cost(parse_results({"schema_version": 1, "rows": rows, "costs": costs})).figures
-    assert "gti-mm, 5/class, guidance 3: 80.0%, 3.0 s" in figure.scene.description
+    assert "gti-mm, 5/class, guidance 3: 80.0%, 3 s" in figure.scene.description
 
 
 @pytest.mark.parametrize(
