@@ -40,17 +40,20 @@ class RunFolder:
     def config(self, config: dict[str, Any]) -> None:
         """Write `config.yaml`, which runs again as it is.
 
-        A run that did not end goes on with another configuration: outcomes are found by all that decides them.
+        A run that began and did not end goes on with another configuration: outcomes are found by all that decides them.
 
         Raises:
-            ConfigError: the results of another configuration are there.
+            ConfigError: the results of another configuration are there, or a configuration that no run began with.
         """
         import yaml
 
         path = self.path / "config.yaml"
-        if path.is_file() and (self.path / "results.json").exists() and (changed := _differences(_read(path), config)):
+        changed = _differences(_read(path), config) if path.is_file() else []
+        began, ended = ((self.path / name).exists() for name in ("log.jsonl", "results.json"))
+        if changed and (ended or not began):
+            named = "; ".join([*changed[:5], *["..."] * (len(changed) > 5)])
             raise ConfigError(
-                f"{self.path} holds the results of another configuration: {'; '.join(changed[:5])}{'; ...' if len(changed) > 5 else ''}. "
+                f"{self.path} holds another configuration ({named}). "
                 f"Choose another folder with -o; with a copy of {self.path / CELLS} in it, what is the same is not computed again."
             )
         with whole_file(path) as temporary:

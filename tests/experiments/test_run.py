@@ -171,9 +171,17 @@ def test_a_folder_of_another_configuration_is_left_alone(tmp_path: Path) -> None
     config = table(tmp_path)
     run_config(write(tmp_path, config), tmp_path / "out")
     before = (tmp_path / "out" / "results.json").read_bytes()
-    with pytest.raises(ConfigError, match=r"another configuration: seeds was 2, is 1\. .*another folder with -o"):
+    with pytest.raises(ConfigError, match=r"another configuration .seeds was 2, is 1.*another folder with -o"):
         run_config(write(tmp_path, {**config, "seeds": 1}), tmp_path / "out")
     assert (tmp_path / "out" / "results.json").read_bytes() == before
+
+
+def test_a_configuration_that_no_run_began_with_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text("mine: true\n")
+    with pytest.raises(ConfigError, match=r"another configuration .data was not given"):
+        run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")
+    assert (tmp_path / "out" / "config.yaml").read_text() == "mine: true\n"
 
 
 def test_a_run_that_did_not_end_goes_on_with_a_mended_configuration(tmp_path: Path) -> None:
@@ -246,6 +254,5 @@ def test_a_run_that_was_killed_at_its_first_file_goes_on(tmp_path: Path) -> None
 def test_a_configuration_that_cannot_be_read_back_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "config.yaml").write_text("data: [")
-    (tmp_path / "out" / "results.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"config\.yaml cannot be read"):
         run_config(write(tmp_path, table(tmp_path)), tmp_path / "out")
