@@ -69,6 +69,7 @@ def data(
     label: Annotated[
         str | None, typer.Option(help="Of a table: the column of classes; default label, where there is one.")
     ] = None,
+    split: Annotated[str | None, typer.Option(help="Of a table: the column that says train, val or test.")] = None,
     decode: Annotated[
         bool, typer.Option("--decode", help="Decode every file and list those that fail; exit code 2 if any.")
     ] = False,
@@ -80,7 +81,14 @@ def data(
     from gtimm.cli.data_check import load, report, show
 
     check = load(
-        what, root=root, options=option or [], modalities=modality or [], label=label, decode=decode, duplicates=duplicates
+        what,
+        root=root,
+        options=option or [],
+        modalities=modality or [],
+        label=label,
+        split=split,
+        decode=decode,
+        duplicates=duplicates,
     )
     show(check, as_json=as_json)
     if out is not None:

@@ -55,6 +55,7 @@ def load(
     options: Sequence[str] = (),
     modalities: Sequence[str] = (),
     label: str | None = None,
+    split: str | None = None,
     decode: bool = False,
     duplicates: bool = True,
 ) -> Check:
@@ -67,17 +68,20 @@ def load(
     suffix = Path(what).suffix.lower()
     if suffix in TABLES:
         if options:
-            raise ConfigError("--option is for data sets with a name; a table takes --root, --modality and --label.")
-        return Check(Path(what).name, _table(Path(what).expanduser(), root, modalities, label).summary(decode=decode))
+            raise ConfigError("--option is for data sets with a name; a table takes --root, --modality, --label and --split.")
+        table = _table(Path(what).expanduser(), root, modalities, label, split)
+        if isinstance(table, Splits):
+            return Check(Path(what).name, table.summary(decode=decode, duplicates=duplicates))
+        return Check(Path(what).name, table.summary(decode=decode))
     if is_folder(what):
-        if options or root is not None or label is not None:
+        if options or root is not None or label is not None or split is not None:
             raise ConfigError(
                 "Class folders take --modality alone: their classes are the folders' names, their root is the folder."
             )
         folder = Path(what).expanduser()
         return Check(folder.name, MultimodalDataset.from_folder(folder, named_columns(modalities) or None).summary(decode=decode))
-    if modalities or label is not None:
-        raise ConfigError("--modality and --label are for tables; a configuration and a named data set know theirs.")
+    if modalities or label is not None or split is not None:
+        raise ConfigError("--modality, --label and --split are for tables; a configuration and a named data set know theirs.")
     if suffix in (".yaml", ".yml"):
         if root is not None or options:
             raise ConfigError("--root and --option are for names and tables; a configuration holds its own.")
@@ -155,19 +159,25 @@ def tables(check: Check) -> list[Table]:
     ]
     if isinstance(check.summary, SplitsSummary):
         rows = [[str(d), _pairs(d.examples)] for d in check.summary.duplicates or ()]
-        found.append(Table("Equal content in two splits", ["what", "rows, such as (earlier, later)"], rows))
-    damaged = [[name, one.modality, str(one.row), one.reason] for name, s in parts.items() for one in s.unreadable or ()]
+        found.append(Table("Equal content in two splits", ["what", "such as"], rows))
+    damaged = [[name, one.modality, one.name, one.reason] for name, s in parts.items() for one in s.unreadable or ()]
     found.append(Table("Cannot be decoded", ["", "modality", "row", "why"], damaged))
     return [table for table in found if table.rows]
 
 
-def _table(path: Path, root: Path | None, modalities: Sequence[str], label: str | None) -> MultimodalDataset:
+def _table(
+    path: Path, root: Path | None, modalities: Sequence[str], label: str | None, split: str | None
+) -> MultimodalDataset | Splits:
+    from gtimm.core.row_names import RowNames
+    from gtimm.core.splitting import read_splits
     from gtimm.core.table_files import read_table
+    from gtimm.core.tables import read_frame
 
     frame = read_table(path)
     columns = columns_of(frame.columns.tolist(), modalities, path)
     used = label if label is not None else "label" if "label" in frame.columns else None
-    return MultimodalDataset.from_frame(frame, columns, used, root=root or path.parent, name=path.stem)
+    form: dict[str, Any] = {"root": root or path.parent, "name": path.stem, "row_names": RowNames.of(frame, path.name)}
+    return read_frame(frame, columns, used, **form) if split is None else read_splits(frame, columns, used, split, **form)
 
 
 def _configured(path: Path) -> tuple[Splits, DatasetLoader | None]:
@@ -230,8 +240,8 @@ def _published(published: Mapping[str, tuple[int, int | None]]) -> list[list[str
     return rows
 
 
-def _pairs(examples: Sequence[tuple[int, int]]) -> str:
-    return ", ".join(f"({first}, {second})" for first, second in examples)
+def _pairs(examples: Sequence[tuple[str, str]]) -> str:
+    return "; ".join(f"{first} and {second}" for first, second in examples)
 
 
 def _share(count: int, rows: int) -> str:

@@ -276,8 +276,7 @@ def main() -> None:
     """Run the command line."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    usual = warnings.formatwarning
-    warnings.formatwarning = lambda *args, **options: harmless(usual(*args, **options))
+    warnings.formatwarning = lambda message, *_, **__: harmless(f"warning: {message}\n")
     try:
         app()
     except Exception as error:

@@ -158,14 +158,20 @@ def warn_of_nothing(data: MultimodalDataset, modalities: Collection[str]) -> Non
         )
 
 
-def warn_of_absent(data: MultimodalDataset) -> None:
-    """Warn of classes that no training row has: a model predicts them by chance only."""
+def warn_of_absent(data: MultimodalDataset, complete: Collection[str] = ()) -> None:
+    """Warn of classes that no training row has: a model predicts them by chance only.
+
+    Args:
+        data: the rows to train on.
+        complete: where these are the complete rows of a data set, what each of them has.
+    """
     labels = cast("Labels", data.labels)
     there = np.asarray(labels.any(0) if data.multilabel else np.isin(np.arange(len(data.classes)), labels))
     if not there.all():
         names = [name for name, found in zip(data.classes, there, strict=True) if not found]
+        which = f" that has {' and '.join(complete)}" if complete else ""
         warnings.warn(
-            f"No training row of {data.name!r} is of class {', '.join(map(repr, names[:5]))}{', ...' if names[5:] else ''} "
+            f"No training row of {data.name!r}{which} is of class {', '.join(map(repr, names[:5]))}{', ...' if names[5:] else ''} "
             f"({len(names)} of {len(data.classes)} classes): they cannot be learnt.",
             RuntimeWarning,
             stacklevel=3,

@@ -11,14 +11,16 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, field_validator
 
 from gtimm.core.comparing import CompareOptions
-from gtimm.core.dataset import Column, MultimodalDataset, Splits, load_dataset
+from gtimm.core.dataset import Column, Splits, load_dataset
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.missing.masks import plain_names
 from gtimm.core.options import Options, by_name, refuse_unknown
 from gtimm.core.plain import from_yaml
-from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits
+from gtimm.core.row_names import RowNames
+from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits, read_splits
 from gtimm.core.table_files import read_table
+from gtimm.core.tables import read_frame
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -220,27 +222,26 @@ def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
     paths = {part: path for part, (path, _) in tables.items()}
     first = next(iter(paths.values()))
     frame = _joined(frames, paths)
-    try:
-        whole = MultimodalDataset.from_frame(
-            frame,
-            modalities,
-            data["label"],
-            root=root,
-            classes=data.get("classes"),
-            label_separator=data.get("label_separator"),
-            id=data.get("id"),
-            unreadable=data.get("unreadable", "error"),
-            name=first.stem if len(paths) == 1 else first.parent.name,
-        )
-    except DataError as error:
-        if len(paths) == 1:
-            raise
-        begins = ", ".join(f"{paths[part].name} from {start}" for part, start in _starts(frames).items())
-        raise DataError(f"{error} (Rows are counted from 0 through all tables: {begins}.)") from error
+    sizes = [len(one) for one in frames.values()]
+    alike = len({path.name for path in paths.values()}) < len(paths)
+    common = {
+        "root": root,
+        "classes": data.get("classes"),
+        "label_separator": data.get("label_separator"),
+        "id": data.get("id"),
+        "unreadable": data.get("unreadable", "error"),
+        "name": first.stem if len(paths) == 1 else first.parent.name,
+        "row_names": RowNames.joined(
+            [RowNames.of(one, str(paths[part]) if alike else paths[part].name) for part, one in frames.items()], sizes
+        ),
+    }
+    if options is None:
+        return read_splits(frame, modalities, data["label"], split, **common)
+    whole = read_frame(frame, modalities, data["label"], **common)
     if len(paths) > 1:
-        train, val, test = (whole.subset(np.arange(at, at + len(frames[part]))) for part, at in _starts(frames).items())
+        train, val, test = (whole.subset(rows) for rows in np.split(np.arange(len(whole)), np.cumsum(sizes)[:-1]))
         return Splits(train, val, test, facts={"name": whole.name})
-    return _given_splits(whole, frame, split) if options is None else make_splits(whole, **options.model_dump())
+    return make_splits(whole, **options.model_dump())
 
 
 def _read_frames(
@@ -256,12 +257,6 @@ def _read_frames(
         )
     root = folder / data["root"] if "root" in data else next(iter(paths.values())).parent
     return frames, {m: _column(m, c) for m, c in data["modalities"].items()}, root
-
-
-def _starts(frames: Mapping[str, DataFrame]) -> dict[str, int]:
-    """Return the row at which each table begins when they stand below one another."""
-    sizes = [len(frame) for frame in frames.values()]
-    return {part: sum(sizes[:place]) for place, part in enumerate(frames)}
 
 
 def _joined(frames: Mapping[str, DataFrame], paths: Mapping[str, Path]) -> DataFrame:
@@ -326,16 +321,3 @@ def _column(modality: str, value: Any) -> str | Column:
     )
 
 
-def _given_splits(whole: MultimodalDataset, frame: DataFrame, column: str) -> Splits:
-    if column not in frame.columns:
-        raise ConfigError(f"data.split names the column {column!r}, which the table lacks.{did_you_mean(column, frame.columns)}")
-    cells = frame[column].astype(object).to_numpy()
-    for row, cell in enumerate(cells):
-        if cell not in PARTS:
-            raise ConfigError(
-                f"Row {row}: column {column!r} must hold 'train', 'val' or 'test'; found {cell!r}. Write one of them."
-            )
-    parts = {name: cells == name for name in PARTS}
-    if lacking := [name for name, mask in parts.items() if not mask.any()]:
-        raise ConfigError(f"Column {column!r} must hold 'train', 'val' and 'test'; it has no {', '.join(lacking)}.")
-    return Splits(whole.subset(parts["train"]), whole.subset(parts["val"]), whole.subset(parts["test"]), {"name": whole.name})

@@ -14,6 +14,7 @@ from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, Missin
 from gtimm.core.media import Payload, payload_key
 from gtimm.core.payloads import Picked, Shared, by_position, check_lengths, present_of
 from gtimm.core.plugin import KINDS, Kind, Plugin
+from gtimm.core.row_names import PLACES, RowNames
 from gtimm.core.targets import Labels, encode_labels, label_groups
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class MultimodalDataset:
         extra: other columns by name, (rows,) each: nothing reads them but `Missing(on=...)`.
         missing: the `Missing` that sealed this copy, or `None`.
         unreadable: by modality, the rows whose payload was taken as missing because it cannot be decoded, and why.
+        row_names: how messages name the rows: as the table does that they come from, also in parts of it.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class MultimodalDataset:
         columns: Mapping[str, Any] | None = None,
         extra: Mapping[str, Sequence[Any]] | None = None,
         unreadable: Mapping[str, Mapping[int, str]] | None = None,
+        row_names: RowNames = PLACES,
     ) -> None:
-        self.name = name
+        self.name, self.row_names = name, row_names
         self.unreadable: dict[str, dict[int, str]] = {m: dict(rows) for m, rows in (unreadable or {}).items()}
         self.extra = {str(column): np.fromiter(values, object, len(values)) for column, values in (extra or {}).items()}
         self.modalities: tuple[str, ...] = tuple(payloads)
@@ -290,7 +293,7 @@ class MultimodalDataset:
         if not len(chosen):
             raise DataError(f"A subset of {self.name!r} without rows is no data set.")
         copy = self._copy()
-        copy._rows = len(chosen)
+        copy._rows, copy.row_names = len(chosen), self.row_names.pick(chosen)
         copy.extra = {column: values[chosen] for column, values in self.extra.items()}
         copy.unreadable = {
             m: {new: rows[old] for new, old in enumerate(chosen.tolist()) if old in rows} for m, rows in self.unreadable.items()
@@ -338,9 +341,11 @@ class MultimodalDataset:
     def _readable(self, modality: str, row: int) -> None:
         row = self._row(row)
         if self._sealed[self._modality(modality)][row]:
-            raise MaskedPayloadError(f"Row {row}: {modality!r} is sealed by simulated missingness; nothing may read it.")
+            raise MaskedPayloadError(
+                f"{self.row_names[row]}: {modality!r} is sealed by simulated missingness; nothing may read it."
+            )
         if not self._natural[modality][row]:
-            raise MissingPayloadError(f"Row {row} has no {modality!r}.")
+            raise MissingPayloadError(f"{self.row_names[row]} has no {modality!r}.")
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,14 @@ class Duplicates:
         first: the earlier split, of `train`, `val`, `test`.
         second: the later one.
         rows: rows of the later split whose payload is also in the earlier one.
-        examples: some pairs of rows, (of the first, of the second).
+        examples: some pairs of rows, (of the first, of the second), by the names that their tables give them.
     """
 
     modality: str
     first: str
     second: str
     rows: int
-    examples: tuple[tuple[int, int], ...]
+    examples: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
         verb = "has" if self.rows == 1 else "have"
@@ -54,12 +54,14 @@ def find_duplicates(parts: Mapping[str, MultimodalDataset], examples: int = 3) -
             keys = {name: _keys(having[name], modality, rows[name], advance) for name in having}
         for place, first in enumerate(names):
             for second in names[place + 1 :]:
-                before: dict[bytes, int] = {}
+                earlier: dict[bytes, int] = {}
                 for row, key in keys.get(first, {}).items():
-                    before.setdefault(key, row)
-                pairs = [(before[key], row) for row, key in keys.get(second, {}).items() if key in before]
+                    earlier.setdefault(key, row)
+                pairs = [(earlier[key], row) for row, key in keys.get(second, {}).items() if key in earlier]
                 if pairs:
-                    result.append(Duplicates(modality, first, second, len(pairs), tuple(pairs[:examples])))
+                    one, other = having[first].row_names, having[second].row_names
+                    shown = tuple((one.within(before), other.within(row)) for before, row in pairs[:examples])
+                    result.append(Duplicates(modality, first, second, len(pairs), shown))
     return result
 
 

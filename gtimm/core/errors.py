@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 AnyError = TypeVar("AnyError", bound="GtimmError")
@@ -99,3 +100,39 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest known name, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+class Together:
+    """Runs checks of which none needs another, so that all that is wrong is said at once.
+
+    Example:
+        >>> together = Together()
+        >>> with together.check():
+        ...     raise DataError("No rows.")
+        >>> with together.check():
+        ...     raise DataError("No labels.")
+        >>> together.finish()
+        Traceback (most recent call last):
+        gtimm.core.errors.DataError: No rows.
+        No labels.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[ConfigError | DataError] = []
+
+    @contextmanager
+    def check(self) -> Iterator[None]:
+        """Keep the error that the block raises."""
+        try:
+            yield
+        except (ConfigError, DataError) as error:
+            self._found.append(error)
+
+    def finish(self) -> None:
+        """Raise what was found as one error, of the kind of the first."""
+        if self._found:
+            first = self._found[0]
+            if len(self._found) == 1:
+                raise first
+            kind = ConfigError if isinstance(first, ConfigError) else DataError
+            raise kind("\n".join(map(str, self._found))) from first

@@ -54,7 +54,7 @@ def export(filled: Filled, folder: str | os.PathLike[str]) -> None:
                     line[m] = item[m]
                     continue
                 name = "file_name" if images[:1] == [m] else f"{m}_file_name"
-                line[name] = None if item[m] is None else _write(root, m, row, data.kind(m), item[m])
+                line[name] = None if item[m] is None else _write(root, m, row, data.kind(m), item[m], data.row_names[row])
             line |= {f"filled_{m}": item[f"filled_{m}"] for m in data.modalities}
             if data.labels is not None:
                 line["label"] = class_names(data.labels, data.classes, row)
@@ -89,14 +89,14 @@ def _clear(root: Path) -> None:
                 path.unlink()
 
 
-def _write(root: Path, modality: str, row: int, kind: str, payload: Payload) -> str:
+def _write(root: Path, modality: str, row: int, kind: str, payload: Payload, name: str) -> str:
     folder = root / _folder(modality)
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{row:06d}"
     if isinstance(payload, (str, os.PathLike)) and kind != "text":
         source = Path(payload)
         if not source.is_file():
-            raise DataError(f"Row {row}: {modality!r} {source} is no longer there.")
+            raise DataError(f"{name}: {modality!r} {source} is no longer there.")
         path = stem.with_suffix(source.suffix)
         shutil.copyfile(source, path)
     elif kind == "image" and not _vector(payload):

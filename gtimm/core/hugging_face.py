@@ -15,6 +15,7 @@ from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.media import Payload
 from gtimm.core.plugin import KINDS
 from gtimm.core.readable import checked_files
+from gtimm.core.row_names import PLACES
 from gtimm.core.tables import labels_of
 from gtimm.core.targets import encode_labels
 
@@ -248,7 +249,7 @@ def _labels(dataset: Any, label: str | Sequence[str] | None, classes: Sequence[s
 
         for column in label:
             _feature(dataset, column)
-        return labels_of(pd.DataFrame({column: _values(dataset, column) for column in label}), label, classes, None)
+        return labels_of(pd.DataFrame({column: _values(dataset, column) for column in label}), label, classes, None, PLACES)
     feature = _feature(dataset, label)
     cells = _values(dataset, label)
     inner = feature.feature if type(feature).__name__ in _LISTS else feature

@@ -240,7 +240,7 @@ class Pipeline:
                     f"No training row has all of {', '.join(modalities)}; rows='complete' leaves nothing to train on."
                 )
             data = data.subset(complete)
-        warn_of_absent(data)
+        warn_of_absent(data, modalities if self.rows == "complete" else ())
         if not self.unseen:
             warn_of_nothing(data, modalities)
         self.fusion.check(modalities)
@@ -292,7 +292,7 @@ class Pipeline:
             data: a data set, or a DataFrame with the columns of training (the label is not needed).
             root: folder of the DataFrame's paths.
         """
-        return self._predictions(data, root).probabilities
+        return self._predictions(self._given(data, root)).probabilities
 
     def predict(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> NDArray[Any]:
         """Return (rows,) the most probable class names; arguments as for `predict_proba`.
@@ -303,18 +303,35 @@ class Pipeline:
 
         return named(self.predict_proba(data, root), self.classes, self.multilabel)
 
-    def predict_frame(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None = None) -> DataFrame:
-        """Return a DataFrame of what is known of each row; arguments as for `predict_proba`.
+    def predict_frame(
+        self,
+        data: MultimodalDataset | DataFrame,
+        root: str | PathLike[str] | None = None,
+        *,
+        unreadable: Literal["error", "missing"] = "error",
+    ) -> DataFrame:
+        """Return a DataFrame of what is known of each row.
+
+        Args:
+            data: as for `predict_proba`.
+            root: as for `predict_proba`.
+            unreadable: of a DataFrame, `"missing"` takes what cannot be decoded as missing, instead of refusing all rows.
 
         Returns:
             `prediction` as in `predict`; `probability` of it (of multi-label data a tuple, of each class in it); `uncertainty`, by how
             much the predictions differ between `draws` fills, in nats: 0 where they agree, NaN with `draws=1`; and `empty`, True for
-            rows without any modality, whose prediction is the most frequent class. The index is that of a DataFrame given.
+            rows without any modality, whose prediction is the most frequent class. With `unreadable="missing"` also `unreadable`: why a
+            payload of the row cannot be decoded, empty where all can. The index is that of a DataFrame given.
         """
         from gtimm.core.predicting import table
 
+        found = self._given(data, root, unreadable)
         index = None if isinstance(data, MultimodalDataset) else data.index
-        return table(self._predictions(data, root), self.classes, self.multilabel, index)
+        result = table(self._predictions(found), self.classes, self.multilabel, index)
+        if unreadable == "missing":
+            why = {row: reason for rows in reversed(found.unreadable.values()) for row, reason in rows.items()}
+            result["unreadable"] = [why.get(row, "") for row in range(len(found))]
+        return result
 
     def predictor(self) -> Predictor:
         """Return what turns features into predictions; raises `GtimmError` before `fit`."""
@@ -324,15 +341,12 @@ class Pipeline:
             raise GtimmError("This pipeline is not trained. Call fit, or load one with Pipeline.load.")
         return Predictor(self._head, self.prior, self.draws, self.temperature, self.multilabel)
 
-    def _predictions(self, data: MultimodalDataset | DataFrame, root: str | PathLike[str] | None) -> Predictions:
+    def _predictions(self, data: MultimodalDataset) -> Predictions:
         from gtimm.core.predicting import predictions
 
-        if self._head is None:
-            self.predictor()
-        found = data if isinstance(data, MultimodalDataset) else self._read(data, root)
-        check_form(self, found)
+        check_form(self, data)
         before = dict(self.workspace.counters)
-        result = predictions(self, found)
+        result = predictions(self, data)
         self._count(before)
         return result
 
@@ -393,10 +407,31 @@ class Pipeline:
             self.workspace, backbones, self.depth, self.engine, self.generate, self.fusion.capabilities().accepts_absent
         )
 
-    def _read(self, frame: DataFrame, root: str | PathLike[str] | None) -> MultimodalDataset:
+    def _given(
+        self,
+        data: MultimodalDataset | DataFrame,
+        root: str | PathLike[str] | None,
+        unreadable: Literal["error", "missing"] = "error",
+    ) -> MultimodalDataset:
+        """Return the rows to predict, of a DataFrame by the columns of training."""
+        if self._head is None:
+            self.predictor()
+        if isinstance(data, MultimodalDataset):
+            return data
+        if not hasattr(data, "columns"):
+            raise DataError(
+                f"Rows to predict are a MultimodalDataset or a pandas DataFrame; found {type(data).__name__}. Make one by "
+                "pandas.DataFrame(rows) of a list of mappings, by pandas.read_csv(path, dtype=str) of a file."
+            )
         known = self.columns.get("modalities", {})
         columns = {m: Column(known[m]["column"] if m in known else m, cast("Any", kind)) for m, kind in self.kinds.items()}
-        return MultimodalDataset.from_frame(frame, columns, None, root=root)
+        if absent := [column.name for column in columns.values() if column.name not in data.columns]:
+            near = did_you_mean(absent[0], map(str, data.columns))
+            raise DataError(
+                f"The model was trained with a column {absent[0]!r}, which the table lacks.{near} Where no row has it, add an empty one: "
+                f"table[{absent[0]!r}] = None."
+            )
+        return MultimodalDataset.from_frame(data, columns, None, root=root, unreadable=unreadable)
 
     def _count(self, before: Mapping[str, int]) -> None:
         after = self.workspace.counters

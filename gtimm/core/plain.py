@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 DEEPEST = 64  # levels; what walks a value goes down by calling itself
@@ -49,15 +50,15 @@ def from_yaml(text: str) -> Any:
     """Return what YAML of plain values says.
 
     Raises:
-        ValueError: no YAML, a tag that makes objects, more than `LARGEST` letters, more than `DEEPEST` levels, or, with every alias
-            written out, without end or more than `MOST` values.
+        ValueError: no YAML, a tag that makes objects, a name that stands twice in one mapping, more than `LARGEST` letters, more than
+            `DEEPEST` levels, or, with every alias written out, without end or more than `MOST` values.
     """
     import yaml
 
     if len(text) > LARGEST:
         raise ValueError(f"it has {len(text):,} letters, more than {LARGEST:,}")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _loader())  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     except RecursionError:
@@ -66,6 +67,27 @@ def from_yaml(text: str) -> Any:
         raise ValueError(f"a value is not of the form that its tag asks for: {type(error).__name__}: {error}") from error
     _check_size(value)
     return value
+
+
+@cache
+def _loader() -> type[Any]:
+    """Return YAML's safe loader, made to refuse what it would overwrite in silence."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            first: dict[tuple[str, Any], int] = {}
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                name, line = (key.tag, key.value), key.start_mark.line + 1
+                if name in first:
+                    raise yaml.YAMLError(f"{key.value!r} stands twice, in line {first[name]} and in line {line}. Take one out")
+                first[name] = line
+            return node
+
+    return Loader
 
 
 def _children(value: Any) -> list[Any]:

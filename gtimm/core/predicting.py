@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 
 from gtimm.core.calibration import entropy, spread, temperature
-from gtimm.core.errors import GtimmError, reworded
 from gtimm.core.imputer import Generator
 from gtimm.core.metrics import THRESHOLD
 from gtimm.core.training.splits import Tables
@@ -150,22 +148,12 @@ def predictions(pipeline: Pipeline, data: MultimodalDataset) -> Predictions:
     for begin in range(0, len(some), len(some) if whole else ROWS):
         rows = some if whole else some[begin : begin + ROWS]
         part = data if len(rows) == len(data) else data.subset(rows)
-        try:
-            split = filler.split(part, judges, pipeline._states, "eval")
-        except GtimmError as error:
-            raise reworded(error, _renumbered(str(error), rows)) from error
+        split = filler.split(part, judges, pipeline._states, "eval")
         most = max(most, most_candidates(split))
         found.put(rows, predictor.predict(split))
     pipeline.taken |= filler.taken
     warn_of_few(most, predictor.draws)
     return found
-
-
-def _renumbered(message: str, rows: NDArray[np.int64]) -> str:
-    """Return a message that begins with "Row 7" or "Row 7 to row 9", of these rows, with the numbers among all rows."""
-    begin = re.match(r"Row \d+( to row \d+)?", message)
-    end = begin.end() if begin else 0
-    return re.sub(r"\d+", lambda number: str(rows[int(number[0])]), message[:end]) + message[end:]
 
 
 def frequencies(labels: Labels, classes: int) -> F32:

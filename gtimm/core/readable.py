@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gtimm.core.errors import DataError, MediaError
-from gtimm.core.media import check_path, describe, load_audio, load_frame, load_image
+from gtimm.core.media import describe, load_audio, load_frame, load_image
 from gtimm.core.progress import progress_bar
+from gtimm.core.row_names import PLACES, RowNames, listed
 from gtimm.core.targets import is_missing, looks_empty
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ _LOOKED_AT = 100_000  # names of a folder, for one nearly like a name that is no
 _AT_A_TIME = 8  # rows of a thread
 
 
-def checked_files(cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None) -> list[Payload]:
+def checked_files(
+    cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None, rows: RowNames = PLACES
+) -> list[Payload]:
     """Return the cells of a column of files, paths joined to `root`; holes as `None`, bytes and arrays as they are.
 
     Each folder is listed once, so that a hundred thousand paths cost a few listings; nothing is opened.
@@ -35,9 +38,10 @@ def checked_files(cells: Sequence[Payload], modality: str, root: str | os.PathLi
         cells: paths, bytes, arrays, PIL images, `(samples, rate)`.
         modality: for messages.
         root: folder that paths are relative to; none may lead out of it.
+        rows: their names, for messages.
 
     Raises:
-        DataError: a path that leads out of `root`, does not exist or is not readable; a number. Names the row.
+        DataError: paths that lead out of `root`, do not exist or are not readable; a number. Names the rows.
     """
     found: list[Payload] = [None] * len(cells)
     folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -50,21 +54,25 @@ def checked_files(cells: Sequence[Payload], modality: str, root: str | os.PathLi
             head, tail = os.path.split(os.fspath(cell))
             folders[head].append((row, tail))
         elif not is_missing(cell):
-            found[row] = _no_number(cell, row, modality)
+            found[row] = _no_number(cell, f"{rows[row]}, modality {modality!r}")
     wrong: list[int] = []
     for head, members in folders.items():
         folder = _folder(head, root)
-        listed = _listed(folder, len(members)) if folder is not None and len(members) > _FEW else frozenset()
+        names = _listed(folder, len(members)) if folder is not None and len(members) > _FEW else frozenset()
         for row, tail in members:
             if folder is None or tail in ("", ".", ".."):
                 wrong.append(row)
                 continue
             found[row] = path = os.path.join(folder, tail)
-            if not (readable(path) if tail in listed else _is_readable_file(path)):
+            if not (readable(path) if tail in names else _is_readable_file(path)):
                 wrong.append(row)
     if wrong:
         everything = len(wrong) == sum(map(len, folders.values())) > 1
-        _complain(min(wrong), cells, modality, root, everything=everything)
+
+        def fault(row: int) -> str:
+            return f"{rows[row]}, modality {modality!r}: {_fault(os.fspath(cells[row]), root, everything=everything)}"
+
+        raise DataError(listed([min(wrong)] if everything else wrong, fault))
     return found
 
 
@@ -135,46 +143,35 @@ def _is_readable_file(path: str) -> bool:
         return False
 
 
-def _no_number(cell: Payload, row: int, modality: str) -> Payload:
+def _no_number(cell: Payload, where: str) -> Payload:
     if isinstance(cell, (int, float)) or (getattr(cell, "shape", None) == () and hasattr(cell, "dtype")):
         raise DataError(
-            f"Row {row}, modality {modality!r}: {cell!r} is a number, not a path. Name the column of paths; if file names are numbers, "
-            "read the column as text (dtype=str)."
+            f"{where}: {cell!r} is a number, not a path. Name the column of paths; if file names are numbers, read the column as text "
+            "(dtype=str)."
         )
     return cell
 
 
-def _complain(
-    row: int, cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None, *, everything: bool
-) -> None:
-    cell = os.fspath(cells[row])
-    where = f"Row {row}, modality {modality!r}: {describe(cell)}"
+def _fault(cell: str, root: str | os.PathLike[str] | None, *, everything: bool) -> str:
+    """Say why a cell names no file that can be read, and the mend."""
+    what = describe(cell)
     if "://" in cell or cell.startswith("data:"):
-        raise DataError(
-            f"{where} is an address. Files are read from this machine: download them, and put their paths in the column, or their bytes."
-        )
+        return f"{what} is an address. Files are read from this machine: download them, and put their paths in the column, or their bytes."
     if root is not None and _folder(os.path.split(cell)[0], root) is None:
-        raise DataError(
-            f"{where} leads out of {os.fspath(root)!r}. Pass root=, a folder that all of the files are in; root='/' takes absolute paths."
-        )
+        return f"{what} leads out of {os.fspath(root)!r}. Pass root=, a folder that all of the files are in; root='/' takes absolute paths."
     path = os.path.join(os.fspath(root), cell) if root is not None else cell
-    if root is None and not os.path.isabs(cell) and not os.path.lexists(cell):
-        raise DataError(
-            f"{where} does not exist in {os.getcwd()!r}. Pass root=, the folder that paths are relative to, or leave the cell empty."
-            f"{_near(path, cell)}"
-        )
     if root is not None and not os.path.isdir(root):
-        raise DataError(f"{where}: root {os.fspath(root)!r} is not a folder. Mend root=, the folder that paths are relative to.")
-    if root is not None and everything and not os.path.lexists(path):
-        raise DataError(
-            f"{where} does not exist, and no other path of its column does in {os.fspath(root)!r}. Is root= right?{_near(path, cell)}"
-        )
-    if not os.path.lexists(path):
-        raise DataError(
-            f"Row {row}, modality {modality!r}: {path!r} does not exist. Mend the path or leave the cell empty.{_near(path, cell)}"
-        )
-    check_path(path, row, modality)
-    raise DataError(f"{where} names no file. Mend the path or leave the cell empty.")
+        return f"{what}: root {os.fspath(root)!r} is not a folder. Mend root=, the folder that paths are relative to."
+    if os.path.lexists(path):
+        state = "names no file" if _is_readable_file(path) else "is not a readable file"
+        return f"{path!r} {state}. Mend the path or leave the cell empty."
+    near = _near(path, cell)
+    if root is None and not os.path.isabs(cell):
+        here = os.getcwd()
+        return f"{what} does not exist in {here!r}. Pass root=, the folder that paths are relative to, or leave the cell empty.{near}"
+    if root is not None and everything:
+        return f"{what} does not exist, and no other path of its column does in {os.fspath(root)!r}. Is root= right?{near}"
+    return f"{path!r} does not exist. Mend the path or leave the cell empty.{near}"
 
 
 def _near(path: str, cell: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OURS = "gtimm"
+SESSION = "session"
 BASES = {
     "imputers": "gtimm.core.imputer:Imputer",
     "backbones": "gtimm.core.backbone:Backbone",
@@ -39,7 +40,7 @@ class Entry:
     @property
     def distribution(self) -> str:
         """Name of the distribution that declares the entry, `"session"` for one registered at run time."""
-        return "session" if self.point is None else _origin(self.point.dist)[0]
+        return SESSION if self.point is None else _origin(self.point.dist)[0]
 
     @property
     def version(self) -> str:

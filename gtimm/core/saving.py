@@ -16,12 +16,13 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from gtimm.core.claims import BESIDE, Staging, claim
-from gtimm.core.errors import ConfigError, GtimmError, StoreError, WeightsError, reworded
+from gtimm.core.errors import ConfigError, GtimmError, PluginError, StoreError, WeightsError, reworded
 from gtimm.core.files import entries, file_digest, write_json
 from gtimm.core.options import refuse_unknown
 from gtimm.core.plain import from_json
-from gtimm.core.plugin import Kind
+from gtimm.core.plugin import Group, Kind
 from gtimm.core.record import Record, held_rows
+from gtimm.core.registry import OURS, SESSION, registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +35,15 @@ FORMAT = 1
 FILES = ("pipeline.json", "weights.safetensors", "MODEL_CARD.md")
 LOADABLE = ("store", "device", "engine", "generate", "draws")
 """Options of a Pipeline that loading may set: where it runs, and what it predicts from."""
+
+
+class Owned(BaseModel):
+    """A strategy of others that a model needs, and the package that has it."""
+
+    group: Group
+    name: str
+    distribution: str
+    version: str
 
 
 class Saved(BaseModel):
@@ -52,6 +62,7 @@ class Saved(BaseModel):
     history: list[float]
     chosen: dict[str, float] = {}
     record: Record = Record()
+    plugins: list[Owned] = []
     weights: str | None = None
 
 
@@ -124,6 +135,7 @@ def _write(pipeline: Pipeline, folder: Path) -> None:
             "format": FORMAT,
             "weights": file_digest(folder / FILES[1]),
             "config": pipeline.config(),
+            "plugins": [one.model_dump() for one in _plugins(pipeline)],
             "seed": pipeline.seed,
             "classes": list(pipeline.classes),
             "multilabel": pipeline.multilabel,
@@ -142,6 +154,29 @@ def _write(pipeline: Pipeline, folder: Path) -> None:
     if pipeline.record.train is not None:
         (folder / FILES[2]).write_text(pipeline.model_card(), encoding="utf-8")
     folder.chmod(0o755)
+
+
+def _plugins(pipeline: Pipeline) -> list[Owned]:
+    """Return the strategies of others that a pipeline needs."""
+    from gtimm.core.licences import name_of, strategies
+
+    used = {(group, name_of(group, plugin)) for group, plugin in strategies(pipeline)}
+    entries = [(group, registry(group)[name]) for group, name in sorted(used) if name in registry(group)]
+    return [
+        Owned(group=group, name=entry.name, distribution=entry.distribution, version=entry.version)
+        for group, entry in entries
+        if entry.distribution != OURS
+    ]
+
+
+def _check_plugins(plugins: list[Owned]) -> None:
+    """Raise `PluginError` for a strategy that is not installed here, naming the package that had it where the model was saved."""
+    for one in plugins:
+        if one.name not in registry(one.group):
+            origin = f"was in the plug-in {one.distribution} {one.version}. Install it"
+            if one.distribution == SESSION:
+                origin = "was registered in the session that saved it. Call gtimm.register first"
+            raise PluginError(f"{one.name!r} of {one.group!r} is not installed here; it {origin}.")
 
 
 def _held(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
@@ -175,6 +210,7 @@ def load_pipeline(folder: str | PathLike[str], options: dict[str, Any]) -> Pipel
     Raises:
         ConfigError: another option.
         WeightsError: a file is missing, damaged or from a newer version.
+        PluginError: a strategy is of a plug-in that is not installed; names it.
     """
     from safetensors.torch import load_file
 
@@ -211,6 +247,7 @@ def _restored(source: Path, saved: Saved, tensors: dict[str, Tensor], options: d
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.seeding import torch_seeded
 
+    _check_plugins(saved.plugins)
     pipeline = Pipeline.from_config(saved.config, seed=saved.seed, **options)
     pipeline.classes, pipeline.kinds, pipeline.multilabel = saved.classes, dict(saved.kinds), saved.multilabel
     pipeline.temperature, pipeline.prior = saved.temperature, np.array(saved.prior, np.float32)

@@ -1,18 +1,22 @@
-"""Training, validation and test rows made from one table: at random, by class, or by group."""
+"""Training, validation and test rows of one table: as a column says, at random, by class, or by group."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.dataset import MultimodalDataset, Splits
-from gtimm.core.errors import ConfigError, did_you_mean
+from gtimm.core.dataset import Column, MultimodalDataset, Splits
+from gtimm.core.errors import ConfigError, Together, did_you_mean
+from gtimm.core.row_names import RowNames, listed
 from gtimm.core.seeding import stream
+from gtimm.core.tables import read_frame
 from gtimm.core.targets import is_missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pandas import DataFrame
 
     Ints = NDArray[np.int64]
 
@@ -64,6 +68,43 @@ def make_splits(
     part = _at_random(classes, val, test, seed) if group is None else _by_group(whole, classes, val, test, seed, group)
     train, valid, tested = (whole.subset(part == index) for index in range(3))
     return Splits(train, valid, tested, facts={"name": whole.name})
+
+
+def read_splits(
+    frame: DataFrame,
+    modalities: Mapping[str, str | Column],
+    label: str | Sequence[str] | None,
+    column: str,
+    *,
+    row_names: RowNames,
+    **options: Any,
+) -> Splits:
+    """Read a DataFrame, a column of which says `train`, `val` or `test`; the others as of `gtimm.core.tables.read_frame`.
+
+    Raises:
+        ConfigError: the column is not there, holds another word, or one of the three in no row.
+        DataError: as `read_frame`; what is wrong with the splits is said with it.
+    """
+    together = Together()
+    with together.check():
+        whole = read_frame(frame, modalities, label, row_names=row_names, **options)
+    with together.check():
+        part = _given(frame, column, row_names)
+    together.finish()
+    train, val, test = (whole.subset(part == name) for name in PARTS)
+    return Splits(train, val, test, facts={"name": whole.name})
+
+
+def _given(frame: DataFrame, column: str, rows: RowNames) -> NDArray[Any]:
+    if column not in frame.columns:
+        raise ConfigError(f"The table has no column {column!r} to split by.{did_you_mean(column, frame.columns)}")
+    cells = frame[column].astype(object).to_numpy()
+    if wrong := [row for row, cell in enumerate(cells) if not (isinstance(cell, str) and cell in PARTS)]:
+        must = f"column {column!r} must hold 'train', 'val' or 'test'"
+        raise ConfigError(listed(wrong, lambda row: f"{rows[row]}: {must}; found {cells[row]!r}. Write one of them."))
+    if lacking := [name for name in PARTS if not (cells == name).any()]:
+        raise ConfigError(f"Column {column!r} must hold 'train', 'val' and 'test'; it has no {', '.join(lacking)}.")
+    return np.asarray(cells)
 
 
 def _at_random(classes: Ints, val: float, test: float, seed: int) -> Ints:
@@ -134,5 +175,7 @@ def _cells(whole: MultimodalDataset, group: str) -> list[object]:
     cells: list[object] = whole.extra[group].tolist()
     for row, cell in enumerate(cells):
         if is_missing(cell):
-            raise ConfigError(f"Row {row} has no {group!r}, so its group is unknown. Fill the cell, or drop the row.")
+            raise ConfigError(
+                f"{whole.row_names[row]} has no {group!r}, so its group is unknown. Fill the cell, or drop the row."
+            )
     return cells

@@ -25,12 +25,13 @@ _SHOWN = 20  # classes, patterns and files in the printed form
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A payload that cannot be decoded: modality, row, how messages name it, why."""
+    """A payload that cannot be decoded: modality, row, how messages name the payload, why, and how the row's table names the row."""
 
     modality: str
     row: int
     payload: str
     reason: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Summary:
         lines += _rest(len(self.classes), "classes")
         if self.unreadable is not None:
             lines.append(f"  {counted(len(self.unreadable), 'payload')} cannot be decoded")
-            lines += [f"    row {one.row}, {one.modality}: {one.reason}" for one in self.unreadable[:_SHOWN]]
+            lines += [f"    {one.name}, {one.modality}: {one.reason}" for one in self.unreadable[:_SHOWN]]
             lines += _rest(len(self.unreadable), "of them")
         return "\n".join(lines)
 
@@ -157,12 +158,19 @@ def summarize(data: MultimodalDataset, *, decode: bool = False, title: str = "")
         title: of the progress bar.
     """
     there = {m: data.present(m) for m in data.modalities}
-    lacking = [Unreadable(m, row, "not kept", reason) for m, rows in data.unreadable.items() for row, reason in rows.items()]
+    name_of = data.row_names.within
+    lacking = [
+        Unreadable(m, row, "not kept", reason, name_of(row))
+        for m, rows in data.unreadable.items()
+        for row, reason in rows.items()
+    ]
     if decode:
         for modality, mask in there.items():
             read = partial(data.payload, modality)
             found = faults(data.kind(modality), np.flatnonzero(mask).tolist(), read, f"Decoding {title or data.name}, {modality}")
-            lacking += [Unreadable(modality, row, describe(read(row)), reason) for row, reason in sorted(found.items())]
+            lacking += [
+                Unreadable(modality, row, describe(read(row)), reason, name_of(row)) for row, reason in sorted(found.items())
+            ]
     members = _members(data)
     return Summary(
         name=data.name,

@@ -11,9 +11,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import numpy as np
+
 from gtimm.core.errors import ConfigError, DataError
 from gtimm.core.files import whole_file
 from gtimm.core.plain import from_json, once
+from gtimm.core.row_names import LINE
 from gtimm.core.targets import is_missing
 
 if TYPE_CHECKING:
@@ -28,7 +31,8 @@ def read_table(path: str | PathLike[str]) -> DataFrame:
     """Read CSV, TSV, Parquet or JSON lines by the file's ending.
 
     Every cell of CSV and TSV is text, so that an id such as `0012` or `900000000000000001` stays as it is; quotes mean nothing in
-    TSV. Whole numbers of JSON lines and Parquet stay whole, also beside empty cells.
+    TSV. Whole numbers of JSON lines and Parquet stay whole, also beside empty cells. But for Parquet the index, named `line`, holds
+    the line at which each row begins, and messages name rows by it.
 
     Args:
         path: `.csv`, `.tsv`, `.jsonl` (a JSON object a line) or `.parquet` (which needs pyarrow); text in UTF-8, with or without BOM.
@@ -68,7 +72,7 @@ def write_table(frame: DataFrame, path: Path) -> None:
     """
     with whole_file(path) as temporary:
         if path.suffix.lower() == ".parquet":
-            frame.to_parquet(temporary)
+            frame.to_parquet(temporary, index=False)
             return
         cells = [[None if is_missing(cell) else cell for cell in row] for row in frame.itertuples(index=False, name=None)]
         temporary.write_text(_written(frame.columns.tolist(), cells, path), encoding="utf-8", newline="")
@@ -112,7 +116,7 @@ def _separated(path: Path, separator: str) -> DataFrame:
             raise DataError(f"{path} is empty: its first line must name the columns.")
         check_names(header, fspath(path))
         _check_separator(header, separator, path)
-        rows = []
+        rows, numbers = [], []
         for number, cells in lines:
             if len(cells) != len(header):
                 mend = (
@@ -125,7 +129,14 @@ def _separated(path: Path, separator: str) -> DataFrame:
                     f"needs its separator, and {mend}."
                 )
             rows.append(cells)
-    return pd.DataFrame(rows, columns=header, dtype=object)
+            numbers.append(number)
+    return pd.DataFrame(rows, _line_index(numbers), columns=header, dtype=object)
+
+
+def _line_index(numbers: Sequence[int]) -> Any:
+    import pandas as pd
+
+    return pd.Index(np.asarray(numbers, np.int64), name=LINE)
 
 
 def _check_separator(header: Sequence[str], separator: str, path: Path) -> None:
@@ -156,10 +167,12 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 def _by_comma(file: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(file, strict=True)
+    begin = 1
     try:
         for cells in reader:
             if cells:
-                yield reader.line_num, cells
+                yield begin, cells
+            begin = reader.line_num + 1
     except csv.Error as error:
         mend = "Save the table as JSON lines" if "limit" in str(error) else "Mend the line's quotes"
         raise DataError(f"{path}, line {reader.line_num} cannot be read: {error}. {mend}.") from error
@@ -168,7 +181,7 @@ def _by_comma(file: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
 def _json_lines(path: Path) -> DataFrame:
     import pandas as pd
 
-    rows = []
+    rows, numbers = [], []
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -183,10 +196,13 @@ def _json_lines(path: Path) -> DataFrame:
             if not isinstance(row, dict):
                 raise DataError(f"{path}, line {number} is no JSON object {{column: cell}}; found {line.strip()[:80]!r}.")
             rows.append(row)
+            numbers.append(number)
     if not rows:
         raise DataError(f"{path} is empty: every line holds one JSON object.")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}).set_index(
+        _line_index(numbers)
+    )
 
 
 def _parquet(path: Path) -> DataFrame:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gtimm.core.cells import check_ids, check_unreadable, take_out_damaged, text_of, warn_of_holes
+from gtimm.core.cells import check_ids, check_unreadable, take_out_damaged, texts_of, warn_of_holes
 from gtimm.core.dataset import Column, MultimodalDataset, modality_kind
-from gtimm.core.errors import ConfigError, DataError, did_you_mean
+from gtimm.core.errors import ConfigError, DataError, Together, did_you_mean
 from gtimm.core.readable import checked_files
+from gtimm.core.row_names import RowNames, listed
 from gtimm.core.table_files import check_names, read_table
 from gtimm.core.targets import encode_labels, is_missing
 
@@ -41,6 +42,7 @@ def read_frame(
     id: str | None = None,
     unreadable: Literal["error", "missing"] = "error",
     name: str = "data",
+    row_names: RowNames | None = None,
 ) -> MultimodalDataset:
     """Read a DataFrame.
 
@@ -57,31 +59,31 @@ def read_frame(
         unreadable: `"error"` leaves damaged files to their first use; `"missing"` decodes all now and takes those as holes, which the
             data set's `unreadable` lists.
         name: for reports.
+        row_names: how messages name the rows; by default by the frame's index.
 
     Raises:
         DataError: an unknown column or one that stands twice, no rows, a path that does not exist, an id that stands twice or was
-            read as a fraction; names the row.
+            read as a fraction; names the rows. What is wrong with several columns is said together.
     """
     check_unreadable(unreadable)
     check_names(frame.columns.tolist(), "The table")
-    if id is not None:
-        _check_column(id, frame)
-        check_ids(id, frame[id].tolist(), whole="Read the table with dtype=str.", drop=f"frame.drop_duplicates({id!r})")
+    rows = RowNames.of(frame) if row_names is None else row_names
     payloads: dict[str, Sequence[Payload]] = {}
     kinds: dict[str, str] = {}
+    together = Together()
+    with together.check():
+        if id is not None:
+            _check_column(id, frame)
+            check_ids(id, frame[id].tolist(), rows, whole="Read the table with dtype=str.", drop=f"frame.drop_duplicates({id!r})")
     for modality, column in modalities.items():
-        named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
-        _check_column(named.name, frame)
-        kinds[modality] = named.kind
-        cells = frame[named.name].tolist()
-        if named.kind in FILE_KINDS:
-            cells = checked_files(cells, modality, root)
-        elif named.kind == "text":
-            cells = [text_of(cell, row, modality) for row, cell in enumerate(cells)]
-            warn_of_holes(cells, named.name)
-        payloads[modality] = cells
-    labels, names = encode_labels(*labels_of(frame, label, classes, label_separator))
-    damaged = take_out_damaged(payloads, kinds) if unreadable == "missing" else {}
+        with together.check():
+            named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
+            kinds[modality] = named.kind
+            payloads[modality] = _cells(frame, named, modality, root, rows)
+    with together.check():
+        labels, names = encode_labels(*labels_of(frame, label, classes, label_separator, rows), rows)
+    together.finish()
+    damaged = take_out_damaged(payloads, kinds, rows) if unreadable == "missing" else {}
     columns = {
         "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
         "label": label if label is None or isinstance(label, str) else list(label),
@@ -89,7 +91,23 @@ def read_frame(
     used = {c.name if isinstance(c, Column) else c for c in modalities.values()}
     used |= set([label] if isinstance(label, str) else label or ())
     extra = {c: frame[c].tolist() for c in frame.columns if c not in used}
-    return MultimodalDataset(payloads, kinds, labels, names, name=name, columns=columns, extra=extra, unreadable=damaged)
+    return MultimodalDataset(
+        payloads, kinds, labels, names, name=name, columns=columns, extra=extra, unreadable=damaged, row_names=rows
+    )
+
+
+def _cells(
+    frame: DataFrame, column: Column, modality: str, root: str | os.PathLike[str] | None, rows: RowNames
+) -> Sequence[Payload]:
+    _check_column(column.name, frame)
+    cells = frame[column.name].tolist()
+    if column.kind in FILE_KINDS:
+        return checked_files(cells, modality, root, rows)
+    if column.kind == "text":
+        texts = texts_of(cells, modality, rows)
+        warn_of_holes(texts, column.name, rows)
+        return texts
+    return cells
 
 
 def read_table_file(
@@ -112,8 +130,15 @@ def read_table_file(
         options: the others of `read_frame`.
     """
     file = Path(path)
+    frame = read_table(file)
     return read_frame(
-        read_table(file), modalities, label, root=file.parent if root is None else root, name=name or file.stem, **options
+        frame,
+        modalities,
+        label,
+        root=file.parent if root is None else root,
+        name=name or file.stem,
+        row_names=RowNames.of(frame, file.name),
+        **options,
     )
 
 
@@ -187,7 +212,11 @@ def _files(folder: Path, kind: str, modality: str) -> list[Path]:
 
 
 def labels_of(
-    frame: DataFrame, label: str | Sequence[str] | None, classes: Sequence[str] | None, separator: str | None
+    frame: DataFrame,
+    label: str | Sequence[str] | None,
+    classes: Sequence[str] | None,
+    separator: str | None,
+    rows: RowNames,
 ) -> tuple[Any, Sequence[str] | None]:
     """Return labels and classes as `encode_labels` takes them."""
     if label is None:
@@ -202,18 +231,20 @@ def labels_of(
         for place, column in enumerate(label):
             for row, cell in enumerate(frame[column].tolist()):
                 if str(cell) not in known:
-                    raise DataError(f"Row {row}, column {column!r}: a column of a class holds 0 and 1; found {cell!r}.")
+                    raise DataError(f"{rows[row]}, column {column!r}: a column of a class holds 0 and 1; found {cell!r}.")
                 found[row, place] = known[str(cell)]
         return found, list(label)
     _check_column(label, frame)
     cells = frame[label].tolist()
     if separator is not None:
-        for row, cell in enumerate(cells):
-            if is_missing(cell):
-                raise DataError(
-                    f"Row {row} has no label: column {label!r} is empty there, which may mean no class. Drop the row, or write the "
-                    f"separator alone, {separator!r}, for a row of no class."
+        if empty := [row for row, cell in enumerate(cells) if is_missing(cell)]:
+            mend = f"Drop the row, or write the separator alone, {separator!r}, for a row of no class."
+            raise DataError(
+                listed(
+                    empty,
+                    lambda row: f"{rows[row]} has no label: column {label!r} is empty there, which may mean no class. {mend}",
                 )
+            )
         cells = [[part.strip() for part in str(cell).split(separator) if part.strip()] for cell in cells]
     return cells, classes
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gtimm.core.errors import DataError, did_you_mean
+from gtimm.core.row_names import PLACES, RowNames, listed
 
 Labels = NDArray[Any]
 """(rows,) int64 class indices; for multi-label data (rows, classes) bool, True where a row has the class."""
@@ -32,7 +33,7 @@ def looks_empty(text: str) -> bool:
 
 
 def encode_labels(
-    labels: Sequence[Any] | NDArray[Any] | None, classes: Sequence[str] | None
+    labels: Sequence[Any] | NDArray[Any] | None, classes: Sequence[str] | None, rows: RowNames = PLACES
 ) -> tuple[Labels | None, tuple[str, ...]]:
     """Return labels as arrays and the class names, sorted where they were not given.
 
@@ -40,6 +41,7 @@ def encode_labels(
         labels: names or indices into `classes`. Multi-label: a list, set or array of them for each row (it may be empty), or a
             (rows, classes) array of 0 and 1.
         classes: class names in order.
+        rows: names of the rows, for messages.
 
     Raises:
         DataError: a row without a label, with one outside the classes or one that is a fraction; a number that is spelt in two ways.
@@ -49,14 +51,15 @@ def encode_labels(
     if labels is None:
         return None, tuple(classes or ())
     if isinstance(labels, np.ndarray) and labels.ndim == 2:
-        return _indicators(labels, classes)
+        return _indicators(labels, classes, rows)
     values = list(labels)
-    for row, value in enumerate(values):
-        if is_missing(value):
-            raise DataError(f"Row {row} has no label. Drop the row, or pass label=None for data to predict.")
+    if empty := [row for row, value in enumerate(values) if is_missing(value)]:
+        raise DataError(
+            listed(empty, lambda row: f"{rows[row]} has no label. Drop the row, or pass label=None for data to predict.")
+        )
     if any(_is_set(value) for value in values):
-        return _sets(values, classes)
-    return _codes(values, classes, range(len(values)))
+        return _sets(values, classes, rows)
+    return _codes(values, classes, rows.__getitem__)
 
 
 def label_groups(labels: Labels, classes: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -82,7 +85,7 @@ def _is_set(value: Any) -> bool:
     return isinstance(value, (list, tuple, set, frozenset)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
-def _indicators(labels: NDArray[Any], classes: Sequence[str] | None) -> tuple[Labels, tuple[str, ...]]:
+def _indicators(labels: NDArray[Any], classes: Sequence[str] | None, rows: RowNames) -> tuple[Labels, tuple[str, ...]]:
     names = tuple(str(c) for c in classes) if classes is not None else tuple(str(i) for i in range(labels.shape[1]))
     _distinct(names)
     if len(names) != labels.shape[1]:
@@ -90,33 +93,33 @@ def _indicators(labels: NDArray[Any], classes: Sequence[str] | None) -> tuple[La
     wrong = np.argwhere(~np.isin(labels, (0, 1)))
     if len(wrong):
         row, column = wrong[0].tolist()
-        raise DataError(f"Row {row}: class {names[column]!r} must be 0 or 1; found {labels[row, column]!r}.")
+        raise DataError(f"{rows[row]}: class {names[column]!r} must be 0 or 1; found {labels[row, column]!r}.")
     return labels.astype(bool), names
 
 
-def _sets(values: list[Any], classes: Sequence[str] | None) -> tuple[Labels, tuple[str, ...]]:
+def _sets(values: list[Any], classes: Sequence[str] | None, rows: RowNames) -> tuple[Labels, tuple[str, ...]]:
     for row, value in enumerate(values):
         if not _is_set(value):
-            raise DataError(f"Row {row}: other rows have a list of labels; found {value!r}. Write [{value!r}].")
+            raise DataError(f"{rows[row]}: other rows have a list of labels; found {value!r}. Write [{value!r}].")
     members = [list(value) for value in values]
-    rows = [row for row, names in enumerate(members) for _ in names]
-    if not rows:
+    of = [row for row, names in enumerate(members) for _ in names]
+    if not of:
         raise DataError("No row has a label: every list of labels is empty.")
-    codes, names = _codes([name for row in members for name in row], classes, rows)
+    codes, names = _codes([name for row in members for name in row], classes, lambda place: rows[of[place]])
     found = np.zeros((len(values), len(names)), bool)
-    found[rows, codes] = True
+    found[of, codes] = True
     return found, names
 
 
-def _codes(values: list[Any], classes: Sequence[str] | None, rows: Sequence[int]) -> tuple[Labels, tuple[str, ...]]:
-    """Return the class index of each value; `rows` are the row numbers for messages."""
-    for row, value in zip(rows, values, strict=True):
+def _codes(values: list[Any], classes: Sequence[str] | None, name_of: Callable[[int], str]) -> tuple[Labels, tuple[str, ...]]:
+    """Return the class index of each value; `name_of` gives the name of its row, for messages."""
+    for place, value in enumerate(values):
         if not isinstance(value, Hashable):
-            raise DataError(f"Row {row}: a label is text or a whole number; found {value!r}. Write the name of its class.")
+            raise DataError(f"{name_of(place)}: a label is text or a whole number; found {value!r}. Write the name of its class.")
         if isinstance(value, (float, np.floating)):
             raise DataError(
-                f"Row {row}: label {float(value)!r} is a fraction, so labels were read as floats, as whole numbers are beside empty cells. "
-                "Read the column as text (dtype=str), or as integers (astype('Int64'))."
+                f"{name_of(place)}: label {float(value)!r} is a fraction, so labels were read as floats, as whole numbers are beside empty "
+                "cells. Read the column as text (dtype=str), or as integers (astype('Int64'))."
             )
     if classes is None:
         names = tuple(str(v) for v in sorted(set(values), key=lambda v: (isinstance(v, str), v)))
@@ -135,11 +138,14 @@ def _codes(values: list[Any], classes: Sequence[str] | None, rows: Sequence[int]
             f"Are the labels names or indices? They are whole numbers, and so are class names ({names[0]!r}, ...); pass strings."
         )
     result = by_index if (by_index >= 0).sum() > (by_name >= 0).sum() or (by_index >= 0).all() else by_name
-    for place in np.flatnonzero(result < 0).tolist():
+    if (outside := np.flatnonzero(result < 0)).size:
         known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise DataError(
-            f"Row {rows[place]}: label {values[place]!r} is outside the classes ({known}).{did_you_mean(str(values[place]), names)}"
-        )
+
+        def fault(place: int) -> str:
+            near = did_you_mean(str(values[place]), names)
+            return f"{name_of(place)}: label {values[place]!r} is outside the classes ({known}).{near}"
+
+        raise DataError(listed({str(values[place]): place for place in outside[::-1].tolist()}.values(), fault))
     return result, names
 
 

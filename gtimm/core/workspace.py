@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gtimm.core.bank import Allow, Bank
-from gtimm.core.errors import ConfigError
+from gtimm.core.errors import ConfigError, MediaError, reworded
 from gtimm.core.features import ABOUT, FeatureStore
 from gtimm.core.features.encoders import loaded
 from gtimm.core.features.job import Job
@@ -26,6 +26,7 @@ from gtimm.core.media import payload_key
 from gtimm.core.options import EmbedOptions
 from gtimm.core.progress import progress_bar
 from gtimm.core.registry import registry
+from gtimm.core.tables import FILE_KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 FLUSH = 2048  # rows of a shard
 FLUSH_SECONDS = 15.0  # what an interruption may cost
+_AS_HOLES = (
+    "To take such files as missing: unreadable='missing' of from_frame, from_table and predict_frame; in YAML `unreadable: missing` beside "
+    "`frame`."
+)
 
 
 class Workspace:
@@ -111,8 +116,15 @@ class Workspace:
             backbone.check_kind(kind)
             rows = np.flatnonzero(data.present(modality))
             keys = data.keys(modality, rows)
-            job = Job(backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), modality, rows)
-            table = self._stored(job)
+            job = Job(
+                backbone, kind, depth, keys, lambda i: data.payload(modality, int(rows[i])), modality, data.row_names.pick(rows)
+            )
+            try:
+                table = self._stored(job)
+            except MediaError as error:
+                if kind not in FILE_KINDS:
+                    raise
+                raise reworded(error, f"{error} {_AS_HOLES}") from error
             bad = np.flatnonzero(~finite_rows(table))
             if len(bad):
                 raise job.not_finite(int(bad[0]), len(bad))

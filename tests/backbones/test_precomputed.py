@@ -56,7 +56,7 @@ def test_in_a_data_set_the_row_is_named(value: Any, says: str) -> None:
     vectors = [np.ones(4) * i for i in range(6)]
     vectors[3] = value
     bad = MultimodalDataset.from_arrays({"vector": vectors}, list("ababab"))
-    with pytest.raises(DataError, match=f"^Row 3: A vector must .*{says}"):
+    with pytest.raises(DataError, match=f"^Row 3, modality 'vector': A vector must .*{says}"):
         Pipeline(BACKBONE).fit(bad)
 
 

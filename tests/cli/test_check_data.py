@@ -65,6 +65,7 @@ def test_a_table_is_counted_by_the_columns_given(corpus: Path) -> None:
         ([table, "-m", "photo:picture=photo"], "'picture' is no kind"),
         ([table, "-O", "a=b", "-m", "image=photo"], "--option"),
         (["digits", "-m", "image=photo"], "--modality"),
+        (["digits", "--split", "part"], "--split"),
         ([str(corpus / "run.yaml"), "--root", str(corpus)], "--root"),
     ):
         done = call(*wrong)

@@ -75,7 +75,7 @@ def test_an_embedding_that_is_no_number_names_its_row_wherever_it_comes_up() -> 
         lambda: fitted.evaluate(bad),
         lambda: fitted.predict(bad),
     ):
-        with pytest.raises(DataError, match="Row 17: the embedding of 'left' is not finite"):
+        with pytest.raises(DataError, match=r"Row 17, modality 'left': the embedding of an array .* is not finite"):
             fails()
     hidden = bad.with_missing(Missing(left=1.0))
     assert len(fitted.predict(hidden)) == 30, "what nothing reads may be anything"

@@ -177,7 +177,7 @@ def test_what_cannot_be_decoded_is_an_error_at_first_use_that_names_it(files: Pa
     frame = pd.DataFrame({"p": ["a.png", "broken.png"]})
     data = MultimodalDataset.from_frame(frame, {"image": "p"}, root=files)
     workspace = open_workspace()
-    with pytest.raises(MediaError, match=r"Row 1: .*broken\.png"):
+    with pytest.raises(MediaError, match=r"^Row 1, modality 'image': .*broken\.png"):
         workspace.column(data, "image", ToyBackbone())
 
 

@@ -210,7 +210,7 @@ def test_damaged_payloads_are_taken_out_on_request_and_listed() -> None:
 def test_ids_must_be_there_and_differ() -> None:
     data = MultimodalDataset.from_hf(corpus(user=[4, 3, 2, 1]), {"photo": "photo"}, "y", id="user")
     assert data.extra["user"].tolist() == [4, 3, 2, 1]
-    with pytest.raises(DataError, match=r"Rows 0 and 1 have one id, 1; 1 rows repeat an id of column 'user'.*dataset\.filter"):
+    with pytest.raises(DataError, match=r"Row 0 and row 1 have one id, 1; 1 rows repeat an id of column 'user'.*dataset\.filter"):
         MultimodalDataset.from_hf(corpus(), {"photo": "photo"}, "y", id="user")
     with pytest.raises(DataError, match="Did you mean 'user'"):
         MultimodalDataset.from_hf(corpus(), {"photo": "photo"}, "y", id="users")

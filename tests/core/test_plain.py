@@ -78,6 +78,20 @@ def test_a_configuration_that_harms_is_refused_by_name(text: str, tmp_path: Path
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("seeds: 2\ndata: digits\nseeds: 3\n", ("1", "3")), ("a:\n  - {seeds: 1, seeds: 1}", ("2", "2"))],
+)
+def test_a_name_that_stands_twice_is_refused_with_both_lines(text: str, lines: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"'seeds' stands twice, in line {lines[0]} and in line {lines[1]}"):
+        from_yaml(text)
+
+
+def test_a_name_may_win_over_a_merged_one() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, x: 3}\n"
+    assert from_yaml(text)["c"] == {"x": 3, "y": 1}
+
+
 @pytest.mark.parametrize("read", [from_json, from_yaml])
 def test_what_has_no_value_is_a_value_error(read: Callable[[str], Any]) -> None:
     for text in ("{", "[1, ", '"\\x"', "\0"):

@@ -121,11 +121,11 @@ def test_what_cannot_be_prepared_is_named(root: Path, tmp_path: Path) -> None:
         prepare_tables({"t": table}, {"video": "clips"}, out, root=root)
     with pytest.raises(ConfigError, match=r"Table 't' has a column 'clip_frame' already"):
         prepare_tables({"t": table.assign(clip_frame="x")}, {"video": "clip"}, out, root=root)
-    with pytest.raises(DataError, match=r"Row 2, modality 'video': .*does not exist"):
+    with pytest.raises(DataError, match=r"t, row 2, modality 'video': .*does not exist"):
         prepare_tables(
             {"t": table.assign(clip=[*table["clip"][:2], "films/9.mp4", None, None, None])}, {"video": "clip"}, out, root=root
         )
-    with pytest.raises(DataError, match="Row 0 of 't', modality 'video': 3 bytes is no path"):
+    with pytest.raises(DataError, match="t, row 0, modality 'video': 3 bytes is no path"):
         prepare_tables({"t": pd.DataFrame({"clip": [b"abc"]})}, {"video": "clip"}, out)
     assert not out.exists()
 

@@ -107,8 +107,8 @@ def test_duplicates_across_splits_are_found_by_content_alone(tmp_path: Path) -> 
     found = splits.summary()
     assert found.duplicates is not None
     assert {(d.modality, d.first, d.second, d.rows, d.examples) for d in found.duplicates} == {
-        ("image", "train", "val", 1, ((0, 0),)),
-        ("text", "train", "test", 1, ((1, 0),)),
+        ("image", "train", "val", 1, (("row 0", "row 2"),)),
+        ("text", "train", "test", 1, (("row 1", "row 3"),)),
     }
     assert "1 row of val has the image of a row of train" in str(found)
     assert splits.summary(duplicates=False).duplicates is None

@@ -115,7 +115,7 @@ def test_a_payload_that_a_worker_cannot_decode_is_named_by_its_row(tmp_path: Pat
     for path in paths:
         Path(path).write_bytes(b"no image")
     data = MultimodalDataset.from_arrays({"image": paths})
-    with pytest.raises(MediaError, match=r"^Row 0: .*0\.png"):
+    with pytest.raises(MediaError, match=r"^Row 0, modality 'image': .*0\.png"):
         Workspace(tmp_path / "store", "cpu", engine=RAY).column(data, "image", DyingEncoder(folder=str(tmp_path), deadly=False))
 
 

@@ -91,8 +91,7 @@ def embed(
             index = order[error.position]
             raise unlike(job.payload(index), job.row(index), error) from error
         except LostBatchError as error:
-            first, last = job.row(places[error.batch][0]), job.row(places[error.batch][-1])
-            rows = f"{first.removesuffix(': ')} to {last.removesuffix(': ').lower()}: " if first else ""
+            rows = job.rows(places[error.batch][0], places[error.batch][-1])
             raise reworded(error, f"{rows}{error}") from error
 
 

@@ -15,6 +15,7 @@ from gtimm.core.films.prepare import Report, prepare_clips
 from gtimm.core.films.prepared import Form, Prepared
 from gtimm.core.media import FilmPart, describe
 from gtimm.core.readable import checked_files
+from gtimm.core.row_names import RowNames
 from gtimm.core.table_files import write_table
 
 if TYPE_CHECKING:
@@ -82,9 +83,10 @@ def prepare_tables(
     columns = {m: c if isinstance(c, Column) else Column(c, modality_kind(m, None)) for m, c in modalities.items()}
     taken = {m: replace(c, name=f"{c.name}_{TAKEN[c.kind]}") for m, c in columns.items() if c.kind in TAKEN}
     _check(tables, columns, taken)
-    cells = {part: _cells(part, table, columns, root) for part, table in tables.items()}
+    names = {part: RowNames.of(table, part) for part, table in tables.items()}
+    cells = {part: _cells(names[part], table, columns, root) for part, table in tables.items()}
     folder, base = Path(out).expanduser(), Path(os.path.abspath(root or "."))
-    clips = _clips(cells, {m: columns[m].kind for m in taken}, base)
+    clips = _clips(cells, names, {m: columns[m].kind for m in taken}, base)
     report = prepare_clips(
         list(clips.values()), [], folder, form, workers=workers, skip_unreadable=skip_unreadable, engine=engine
     )
@@ -100,8 +102,8 @@ def prepare_tables(
     for part, table in tables.items():
         new = table.copy()
         for modality, column in taken.items():
-            names = [None if p is None else getattr(records[p], TAKEN[columns[modality].kind]) for p in cells[part][modality]]
-            new[column.name] = [None if name is None else _from(top, folder / name) for name in names]
+            made = [None if p is None else getattr(records[p], TAKEN[columns[modality].kind]) for p in cells[part][modality]]
+            new[column.name] = [None if name is None else _from(top, folder / name) for name in made]
         for modality in moved:
             new[columns[modality].name] = [_from(top, c) if isinstance(c, str) else c for c in cells[part][modality]]
         paths[part] = folder / f"{part}{ending}"
@@ -128,23 +130,25 @@ def _check(tables: Mapping[str, DataFrame], columns: Mapping[str, Column], taken
                 raise ConfigError(f"Table {part!r} has a column {column.name!r} already, as prepared ones have. Rename it.")
 
 
-def _cells(part: str, table: DataFrame, columns: Mapping[str, Column], root: str | os.PathLike[str] | None) -> dict[str, Cells]:
+def _cells(
+    rows: RowNames, table: DataFrame, columns: Mapping[str, Column], root: str | os.PathLike[str] | None
+) -> dict[str, Cells]:
     """Return the cells of columns of files, paths whole, so that a file has one."""
     found: dict[str, Cells] = {}
     for modality, column in columns.items():
         if column.kind not in (*TAKEN, "image"):
             continue
-        cells = checked_files(table[column.name].tolist(), modality, root)
+        cells = checked_files(table[column.name].tolist(), modality, root, rows)
         for row, cell in enumerate(cells):
             if column.kind in TAKEN and not (cell is None or isinstance(cell, str)):
-                raise DataError(
-                    f"Row {row} of {part!r}, modality {modality!r}: {describe(cell)} is no path; films are prepared by path."
-                )
+                raise DataError(f"{rows[row]}, modality {modality!r}: {describe(cell)} is no path; films are prepared by path.")
         found[modality] = [os.path.abspath(cell) if isinstance(cell, str) else cell for cell in cells]
     return found
 
 
-def _clips(cells: Mapping[str, Mapping[str, Cells]], kinds: Mapping[str, str], base: Path) -> dict[str, Clip]:
+def _clips(
+    cells: Mapping[str, Mapping[str, Cells]], names: Mapping[str, RowNames], kinds: Mapping[str, str], base: Path
+) -> dict[str, Clip]:
     """Return path to clip, each file once, in the order of the rows."""
     wanted: dict[str, set[str]] = {}
     where: dict[str, str] = {}
@@ -153,7 +157,7 @@ def _clips(cells: Mapping[str, Mapping[str, Cells]], kinds: Mapping[str, str], b
             for row, path in enumerate(found[modality]):
                 if path is not None:
                     wanted.setdefault(path, set()).add(kind)
-                    where.setdefault(path, f"row {row} of {part}")
+                    where.setdefault(path, names[part].within(row))
     clips = {}
     for path, of_kinds in wanted.items():
         image, audio = (FilmPart(path) if kind in of_kinds else None for kind in ("video", "audio"))

@@ -7,7 +7,7 @@ from gtimm.core.media.empty import empty_payload
 from gtimm.core.media.image import MAX_PIXELS, load_image
 from gtimm.core.media.keys import payload_key
 from gtimm.core.media.part import FilmPart
-from gtimm.core.media.sources import Payload, check_path, describe
+from gtimm.core.media.sources import Payload, describe
 from gtimm.core.media.text import load_text
 from gtimm.core.media.video import load_frame, load_frames, load_still, still_kind
 
@@ -16,7 +16,6 @@ __all__ = [
     "MAX_SECONDS",
     "FilmPart",
     "Payload",
-    "check_path",
     "describe",
     "empty_payload",
     "has_sound",

@@ -6,12 +6,11 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from gtimm.core.errors import DataError, GtimmError, MediaError
+from gtimm.core.errors import GtimmError, MediaError
 from gtimm.core.media.part import FilmPart
 
 Payload = Any
@@ -34,19 +33,6 @@ def describe(payload: Payload) -> str:
     if isinstance(payload, np.ndarray):
         return f"an array of shape {payload.shape} and type {payload.dtype}"
     return f"a {type(payload).__name__}"
-
-
-def check_path(path: str | os.PathLike[str], row: int, modality: str) -> Path:
-    """Return the path if it is a readable file; raises `DataError` naming the row otherwise. Nothing is decoded."""
-    found = Path(path)
-    try:
-        readable = found.is_file() and os.access(found, os.R_OK)
-    except (OSError, ValueError):
-        readable = False
-    if not readable:
-        state = "is not a readable file" if os.path.lexists(found) else "does not exist"
-        raise DataError(f"Row {row}, modality {modality!r}: {os.fspath(path)!r} {state}. Mend the path or leave the cell empty.")
-    return found
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 
 from gtimm.core.errors import MissingnessError, did_you_mean
 from gtimm.core.readable import in_threads
+from gtimm.core.row_names import PLACES
 from gtimm.core.seeding import stream
 from gtimm.core.targets import label_groups
 
@@ -166,7 +167,7 @@ def _values(data: Any, on: Any) -> Any:
     if isinstance(on, str):
         extra = getattr(data, "extra", {})
         if on in extra:
-            return _column(list(extra[on]), on)
+            return _column(list(extra[on]), on, data)
         found = property_of(on)
         if found is None or found[0] not in data.modalities:
             known = [*extra, *(f"{m}.{p}" for m in data.modalities for p in PROPERTIES.get(data.kind(m), {}))]
@@ -185,15 +186,16 @@ def _values(data: Any, on: Any) -> Any:
         raise MissingnessError(
             f"on= must give a number for each of the {len(data)} rows; found an array of shape {values.shape}."
         )
-    return _column(values.tolist(), "on")
+    return _column(values.tolist(), "on", data)
 
 
-def _column(cells: list[Any], name: str) -> Any:
+def _column(cells: list[Any], name: str, data: Any) -> Any:
     from gtimm.core.targets import is_missing
 
+    row = getattr(data, "row_names", PLACES).within
     if empty := [row for row, cell in enumerate(cells) if is_missing(cell)]:
         raise MissingnessError(
-            f"{name!r} has no value in row {empty[0]} ({len(empty)} rows), and says which rows lose a modality. Fill it first."
+            f"{name!r} has no value in {row(empty[0])} ({len(empty)} rows), and says which rows lose a modality. Fill it first."
         )
     try:
         values = np.asarray(cells, np.float64)
@@ -201,11 +203,11 @@ def _column(cells: list[Any], name: str) -> Any:
         words = [row for row, cell in enumerate(cells) if not _is_number(cell)]
         if len(words) < len(cells):
             raise MissingnessError(
-                f"{name!r} holds numbers, and in row {words[0]} {cells[words[0]]!r} ({len(words)} rows). Make it all numbers, or all words."
+                f"{name!r} holds numbers, and in {row(words[0])} {cells[words[0]]!r} ({len(words)} rows). Make all numbers, or all words."
             ) from None
         return np.array([str(cell) for cell in cells], object)
     if not np.isfinite(values).all():
-        raise MissingnessError(f"{name!r} is not finite in row {int(np.flatnonzero(~np.isfinite(values))[0])}.")
+        raise MissingnessError(f"{name!r} is not finite in {row(int(np.flatnonzero(~np.isfinite(values))[0]))}.")
     return values
 
 

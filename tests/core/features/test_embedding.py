@@ -119,7 +119,7 @@ def test_the_first_bad_payload_of_a_block_is_named_by_its_row(home: Path) -> Non
     payloads[41] = payloads[23] = np.zeros(5, np.float32)
     payloads[5] = None
     data = MultimodalDataset.from_arrays({"vector": payloads})
-    with pytest.raises(MediaError, match=r"^Row 23: A vector of shape \(5,\)"):
+    with pytest.raises(MediaError, match=r"^Row 23, modality 'vector': A vector of shape \(5,\)"):
         Workspace(home, "cpu", TWO).column(data, "vector", toy())
 
 
@@ -144,7 +144,7 @@ def test_a_worker_that_dies_is_an_error_that_names_the_row(home: Path, end: Any,
             end()
 
     began = time.monotonic()
-    with pytest.raises(PluginError, match=rf"Row 11: an array of shape \(4,\).* worker process .*{how}"):
+    with pytest.raises(PluginError, match=rf"Row 11, modality 'vector': an array of shape \(4,\).* worker process .*{how}"):
         Workspace(home, "cpu", TWO).column(numbered(30), "vector", toy(ready=dies))
     assert time.monotonic() - began < 20
 
@@ -154,8 +154,9 @@ def test_prepared_payloads_must_be_alike(home: Path) -> None:
         def prepare(self, kind: str, payload: Any) -> torch.Tensor:
             return torch.zeros(4 + (payload[0] == 8))
 
+    says = r"Row 8, modality 'vector': an array .*: Prepared payloads must be alike: found float32 \(5,\)"
     for workers in (0, 2):
-        with pytest.raises(PluginError, match=r"Row 8: an array .*: Prepared payloads must be alike: found float32 \(5,\)"):
+        with pytest.raises(PluginError, match=says):
             workspace(home, workers=workers).column(numbered(12), "vector", Uneven())
 
 
@@ -199,7 +200,7 @@ def test_a_feature_that_is_not_finite_names_the_row_and_is_never_stored(home: Pa
 
     backbone, data = toy(act=act), numbered(20)
     opened = workspace(home, batch_size=8)
-    with pytest.raises(DataError, match="Row 6: the embedding of 'vector' is not finite"):
+    with pytest.raises(DataError, match=r"Row 6, modality 'vector': the embedding of an array .* is not finite"):
         opened.column(data, "vector", backbone)
     store, names = opened.store(backbone, "vector", "pooled"), data.keys("vector", np.arange(20))
     assert store.missing(names) == [6, *range(8, 20)]

@@ -376,7 +376,7 @@ def test_many_payloads_keep_their_order_over_batches_and_shards(home: Path, monk
 def test_a_feature_that_is_not_finite_names_the_row(home: Path) -> None:
     data = vectors(4)
     data.payload("left", 2)[:] = np.nan
-    with pytest.raises(DataError, match=r"Row 2: the embedding of 'left' is not finite"):
+    with pytest.raises(DataError, match=r"Row 2, modality 'left': the embedding of an array .* is not finite"):
         Workspace(home, "cpu").column(data, "left", ToyBackbone())
 
 
