@@ -39,7 +39,7 @@ def compare_command(
     from gtimm.experiments.comparison.plan import plan_compare
 
     plain = compare_config(what, given, seeds)
-    parsed, data, config = read_compare(plain)
+    parsed, data, config = read_compare(plain, what if Path(what).is_file() else None)
     try:
         with progress_line("compare") as say:
             plan = plan_compare(parsed, data, config, machine.options(parsed.pipeline.get("engine")), say)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gtimm.cli.sources import TABLES, columns_of, is_folder, named_columns, pair
+from gtimm.cli.sources import columns_of, is_folder, named_columns, pair
 from gtimm.core.dataset import DatasetLoader, MultimodalDataset, Splits
 from gtimm.core.errors import ConfigError, DataError, GtimmError
 from gtimm.core.summary import SplitsSummary, Summary, compare_published
+from gtimm.core.table_files import TABLES
 
 if TYPE_CHECKING:
     from gtimm.report.data_page import Table
@@ -183,7 +184,7 @@ def _table(
 def _configured(path: Path) -> tuple[Splits, DatasetLoader | None]:
     from gtimm.core.config import RunConfig, read_yaml
 
-    config = RunConfig.of(read_yaml(path))
+    config = RunConfig.of(read_yaml(path), path)
     data = {"name": config.data} if isinstance(config.data, str) else config.data
     if "name" not in data:
         return config.load_data(path.parent), None

@@ -24,7 +24,7 @@ def embed_config(config: Path, machine: Machine) -> None:
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.pipeline import Pipeline
 
-    run, console = RunConfig.of(read_yaml(config)), terminal(highlight=False)
+    run, console = RunConfig.of(read_yaml(config), config), terminal(highlight=False)
     pipeline = Pipeline.from_config(run.pipeline, **machine.options(run.pipeline.get("engine")))
     try:
         with pipeline.engine.kept():

@@ -77,9 +77,9 @@ def _work(config: Path, options: dict[str, Any]) -> Work:
         from gtimm.experiments.comparison.compare import read_compare
         from gtimm.experiments.comparison.plan import plan_compare
 
-        parsed, data, plain = read_compare(plain)
+        parsed, data, plain = read_compare(plain, config)
         return plan_compare(parsed, data, plain, options).work()
-    parsed = RunConfig.of(plain)
+    parsed = RunConfig.of(plain, config)
     return plan_config(parsed, parsed.load_data(config.parent), **options)
 
 

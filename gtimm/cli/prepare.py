@@ -103,10 +103,10 @@ def _engine(what: str, engine: str | None, address: str | None) -> Engine | None
 
 def _source(what: str, root: Path | None, modalities: Sequence[str]) -> FilmLoader | Source:
     """Return what there is to prepare: a data set of films, or tables."""
-    from gtimm.cli.sources import TABLES, columns_of, is_folder, named_columns
+    from gtimm.cli.sources import columns_of, is_folder, named_columns
     from gtimm.core.config import RunConfig, read_yaml
     from gtimm.core.errors import ConfigError
-    from gtimm.core.table_files import read_table
+    from gtimm.core.table_files import TABLES, read_table
     from gtimm.core.tables import folder_frame
 
     path = Path(what).expanduser()
@@ -121,7 +121,7 @@ def _source(what: str, root: Path | None, modalities: Sequence[str]) -> FilmLoad
         raise ConfigError("--modality is for tables and class folders; a configuration and a named data set know theirs.")
     options: dict[str, Any] = {"name": what}
     if path.suffix in (".yaml", ".yml"):
-        config = RunConfig.of(read_yaml(path))
+        config = RunConfig.of(read_yaml(path), path)
         options = {"name": config.data} if isinstance(config.data, str) else dict(config.data)
         if "name" not in options:
             return _of_config(config, path.parent, root)

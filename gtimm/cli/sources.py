@@ -11,8 +11,6 @@ from gtimm.core.dataset import Column
 from gtimm.core.errors import ConfigError
 from gtimm.core.plugin import KINDS, Kind
 
-TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
-
 
 def is_folder(what: str) -> bool:
     """Return whether class folders are meant: a folder that is not called like a data set, or is written as a path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -12,14 +13,14 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, field_valida
 
 from gtimm.core.comparing import CompareOptions
 from gtimm.core.dataset import Column, Splits, load_dataset
-from gtimm.core.errors import ConfigError, DataError, did_you_mean
+from gtimm.core.errors import ConfigError, DataError, Together, did_you_mean
 from gtimm.core.missing import Missing
 from gtimm.core.missing.masks import plain_names
-from gtimm.core.options import Options, by_name, refuse_unknown
+from gtimm.core.options import Options, PipelineOptions, by_name, refuse_unknown
 from gtimm.core.plain import from_yaml
 from gtimm.core.row_names import RowNames
 from gtimm.core.splitting import DEFAULT_TEST, DEFAULT_VAL, PARTS, make_splits, read_splits
-from gtimm.core.table_files import read_table
+from gtimm.core.table_files import TABLES, read_table
 from gtimm.core.tables import read_frame
 
 if TYPE_CHECKING:
@@ -98,9 +99,34 @@ class RunConfig(Options):
         return seeds
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> RunConfig:
-        """Read the plain form; raises `ConfigError` naming the field."""
-        config = cls(**by_name(value))
+    def of(cls, value: Mapping[str, Any], source: Any = None) -> RunConfig:
+        """Read the plain form.
+
+        Args:
+            value: the plain form.
+            source: where it is from; a path is named in errors.
+
+        Raises:
+            ConfigError: a field is wrong; names it, and what else is wrong.
+        """
+        try:
+            return cls._of(value)
+        except ConfigError as error:
+            if not isinstance(source, str | PathLike):
+                raise
+            raise ConfigError(f"{source}: {error}") from error
+
+    @classmethod
+    def _of(cls, value: Mapping[str, Any]) -> RunConfig:
+        together = Together()
+        with together.check():
+            config = cls(**by_name(value))
+        with together.check():
+            _check_data(value.get("data"))
+        for check in (_check_names, _check_options):
+            with together.check():
+                check(value.get("pipeline"))
+        together.finish()
         if "seed" in config.pipeline:
             raise ConfigError("pipeline has a 'seed'; give it as seeds: [..], which also says how many runs there are.")
         if config.compare is not None and (both := {"missing", "evaluate", "method"} & config.model_fields_set):
@@ -146,7 +172,6 @@ class RunConfig(Options):
         """
         if isinstance(self.data, str) or "name" in self.data:
             raise ConfigError("data has a name, and no frame.")
-        _check_fields(self.data)
         tables, modalities, root = _read_frames(self.data, folder)
         return {part or path.stem: (path, frame) for part, (path, frame) in tables.items()}, modalities, root
 
@@ -214,7 +239,6 @@ def _from_folder(value: Any, folder: Path) -> Any:
 
 
 def _load_frame(data: Mapping[str, Any], folder: Path) -> Splits:
-    _check_fields(data)
     split = data.get("split", {})
     options = None if isinstance(split, str) else SplitOptions(**by_name(split))
     tables, modalities, root = _read_frames(data, folder)
@@ -273,6 +297,31 @@ def _joined(frames: Mapping[str, DataFrame], paths: Mapping[str, Path]) -> DataF
                 f"{paths[part]} has no column {name!r}, which {paths['train']} has.{did_you_mean(name, frame.columns)}"
             )
     return pd.concat([frame[frames["train"].columns] for frame in frames.values()], ignore_index=True)
+
+
+def _check_names(pipeline: Any) -> None:
+    """Raise `ConfigError` for an option of a Pipeline that there is not; other kinds of values are another's to refuse."""
+    from gtimm.core.pipeline import Pipeline
+
+    if isinstance(pipeline, Mapping):
+        refuse_unknown(pipeline, inspect.signature(Pipeline).parameters, "Pipeline")
+
+
+def _check_options(pipeline: Any) -> None:
+    """Raise `ConfigError` for options of a Pipeline that cannot be; strategies are checked when they are made."""
+    if isinstance(pipeline, Mapping):
+        PipelineOptions(**{name: value for name, value in pipeline.items() if name in PipelineOptions.model_fields})
+
+
+def _check_data(data: Any) -> None:
+    """Raise `ConfigError` for a description of data that no data set can be read by; other kinds of values are another's to refuse."""
+    if isinstance(data, str) and Path(data).suffix.lower() in TABLES:
+        raise ConfigError(
+            f"data: {data!r} is a table, whose columns must be named: {{frame: {data}, modalities: {{image: COLUMN, text: COLUMN}}, "
+            "label: COLUMN}."
+        )
+    if isinstance(data, Mapping) and not {"name", "in_memory"} & set(data):
+        _check_fields(data)
 
 
 DATA_FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {

@@ -402,6 +402,6 @@ def modality_kind(modality: str, kind: str | None) -> Kind:
     if found not in KINDS:
         raise ConfigError(
             f"What kind of modality is {modality!r}? Its name is no kind ({', '.join(KINDS)}), so say it: "
-            f"Column(..., kind='image'), or kinds={{{modality!r}: 'image'}}."
+            f"{{name: COLUMN, kind: image}} in YAML, Column(..., kind='image') or kinds={{{modality!r}: 'image'}} in Python."
         )
     return found

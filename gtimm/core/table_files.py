@@ -22,6 +22,8 @@ from gtimm.core.targets import is_missing
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
+"""Endings of table files."""
 _BLOCK = 1 << 20
 _SAVE = "Save the file as UTF-8 (spreadsheets call it 'CSV UTF-8')."
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -91,7 +93,7 @@ def _written(names: list[str], rows: Sequence[Sequence[Any]], path: Path) -> str
                 )
         return "".join("\t".join(row) + "\n" for row in texts)
     if form != ".csv":
-        raise ConfigError(f"{path}: tables end in .csv, .tsv, .parquet, .jsonl.")
+        raise ConfigError(f"{path}: tables end in {', '.join(TABLES)}.")
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\n").writerows(texts)
     return out.getvalue()

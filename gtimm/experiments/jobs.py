@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gtimm.core.errors import ConfigError
 from gtimm.core.fusion import matched
 from gtimm.core.registry import registry
 from gtimm.experiments.identity import digest
@@ -81,6 +82,11 @@ def method_options(
     if isinstance(used, str):
         spec = None if generator is None else {**generator, **setting.generator}
         if spec is not None and setting.budget is not None:
+            if isinstance(spec.get("name"), str) and "per_class" not in registry("imputers").get(spec["name"]).model_fields:
+                raise ConfigError(
+                    f"generator: {spec['name']!r} is no generator, such as 'stable-diffusion'. A way to fill without one is a method or an "
+                    "imputer."
+                )
             spec["per_class"] = setting.budget
         rate = setting.missing_test.get(target, 0.5) if rate is None else rate
         found = method(used).options(modalities, target, spec, rate, shared.get("fusion", "late"), zero=zero)

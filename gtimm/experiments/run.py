@@ -47,7 +47,7 @@ def run_config(
     """
     base = Path(config).resolve().parent if isinstance(config, (str, Path)) else Path()
     plain = read_yaml(config) if isinstance(config, (str, Path)) else dict(config)
-    parsed = RunConfig.of(plain)
+    parsed = RunConfig.of(plain, config)
     data = parsed.load_data(base)
     place = {"store": store, "device": device, "engine": engine, "generate": generate}
     options = parsed.pipeline_options() | {name: value for name, value in place.items() if value is not None}

@@ -73,6 +73,25 @@ def test_a_table_is_counted_by_the_columns_given(corpus: Path) -> None:
         assert says in str(done.exception)
 
 
+def test_a_split_column_is_counted_by_split_and_all_wrong_cells_are_listed(corpus: Path) -> None:
+    lines = (corpus / "rows.csv").read_text().splitlines()
+    lines = [lines[0] + ",part", *(f"{line},{SPLITS[place % 3]}" for place, line in enumerate(lines[1:]))]
+    (corpus / "rows.csv").write_text("\n".join(lines))
+    arguments = [str(corpus / "rows.csv"), "-m", "image=photo", "--label", "kind", "--split", "part"]
+    found = json.loads(call(*arguments, "--json").output)
+    assert [found[split]["rows"] for split in SPLITS] == [14, 13, 13]
+    lines[1:31] = [line.replace(".png", ".gif") for line in lines[1:31]]
+    lines[35] = ",".join([*lines[35].split(",")[:2], "", "train"])
+    lines[36] = lines[36].replace("val", "dev").replace("test", "dev").replace("train", "dev")
+    (corpus / "rows.csv").write_text("\n".join(lines))
+    said = str(call(*arguments).exception).splitlines()
+    assert len(said) == 20 + 1 + 1 + 1
+    assert said[0].startswith("rows.csv, line 2, modality 'image': ")
+    assert said[20] == "... and 10 more like these."
+    assert said[21].startswith("rows.csv, line 36 has no label")
+    assert said[22].startswith("rows.csv, line 37: column 'part' must hold")
+
+
 def test_class_folders_are_counted(tmp_path: Path) -> None:
     for place in ("photos/cat/1.png", "photos/cat/2.png", "photos/dog/1.png"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,17 @@ def test_a_class_that_training_lacks_is_said_and_the_others_are_learnt(imputer: 
     assert 0 <= fitted.evaluate(test)["macro_f1"] < 1
 
 
+def test_of_complete_rows_alone_it_is_said_that_they_lack_a_class() -> None:
+    whole = vectors(30)
+    parts = {
+        m: [None if label == 2 and m == "left" else v for v, label in zip(parts_of(whole)[m], whole.labels, strict=True)]
+        for m in parts_of(whole)
+    }
+    data = MultimodalDataset.from_arrays(parts, whole.labels, classes=whole.classes, kinds=KINDS)
+    with pytest.warns(RuntimeWarning, match=r"row of 'data' that has left and right is of class 'class 2'"):
+        pipe(rows="complete").fit(data)
+
+
 class Sevens(ToyBackbone):
     """Fails on one payload, as an encoder in half precision may: the vector that begins with 7."""
 

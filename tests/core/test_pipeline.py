@@ -458,6 +458,32 @@ def test_a_third_partys_strategies_go_the_whole_way(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict_proba(holes), pipe.predict_proba(holes))
 
 
+def test_a_model_of_a_plug_in_that_is_not_installed_names_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from test_registry import Named
+
+    from gtimm.core.registry import Entry, registry
+
+    point = EntryPoint("shrunk", "gtimm.imputers.fill:MeanFill", "gtimm.imputers")
+    vars(point).update(dist=Named("gtimm-shrunk"))
+    entries = registry("imputers")._entries
+    with monkeypatch.context() as patch:
+        patch.delitem(entries, "mean")
+        patch.setitem(entries, "shrunk", [Entry("shrunk", point)])
+        pipeline(eval_imputer="shrunk").fit(vectors(20)).save(tmp_path / "model")
+        assert Pipeline.load(tmp_path / "model", device="cpu").config()["eval_imputer"] == {"name": "shrunk"}
+    with pytest.raises(
+        PluginError, match=r"model: 'shrunk' of 'imputers' is not installed here; it was in the plug-in gtimm-shrunk 1\.2"
+    ):
+        Pipeline.load(tmp_path / "model", device="cpu")
+    gtimm.register("imputers", "made-here", type("MadeHere", (MeanFill,), {}))
+    pipeline(eval_imputer="made-here").fit(vectors(20)).save(tmp_path / "own")
+    monkeypatch.delitem(entries, "made-here")
+    with pytest.raises(PluginError, match=r"'made-here'.*registered in the session.*gtimm\.register"):
+        Pipeline.load(tmp_path / "own", device="cpu")
+
+
 def test_hiding_values_needs_something_in_their_place() -> None:
     with pytest.raises(IncompatibleError, match="nothing takes their place"):
         pipeline(fusion="dropout", eval_imputer=None)

@@ -308,6 +308,24 @@ def test_wrong_values_in_yaml_are_named(corpus: Path, change: dict[str, Any], sa
         RunConfig.of(json.loads(json.dumps(config(**change)))).load_data(corpus)
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("clean.csv", r"'clean\.csv' is a table.*\{frame: clean\.csv, modalities: "),
+        ({"frame": "rows.csv", "modalities": {"photo": "photo"}, "label": "kind"}, r"\{name: COLUMN, kind: image\} in YAML"),
+    ],
+)
+def test_what_a_table_needs_is_said_in_yaml(corpus: Path, data: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        RunConfig.of({"data": data}).load_data(corpus)
+
+
+def test_mistakes_in_several_parts_of_a_file_are_said_at_once_with_its_name(corpus: Path) -> None:
+    plain = {"data": {"frame": "rows.csv", "modalites": {"image": "photo"}, "label": "kind"}, "seeds": 0}
+    with pytest.raises(ConfigError, match=r"(?s)^run\.yaml: data has no .*'modalites'.*'modalities'.*seeds.*at least one seed"):
+        RunConfig.of(plain, Path("run.yaml"))
+
+
 def test_a_renamed_column_and_an_unknown_label_are_named(corpus: Path) -> None:
     with pytest.raises(DataError, match=r"no column 'photos'\. Did you mean 'photo'"):
         RunConfig.of(config(modalities={"image": "photos"})).load_data(corpus)

@@ -86,6 +86,15 @@ def test_errors_and_warnings_name_files_without_obeying_them(tmp_path: Path) -> 
     assert b"\x1b" not in done.stderr
 
 
+def test_warnings_of_a_command_show_no_source(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\nx,three\ny, three\n")
+    call = [sys.executable, "-m", "gtimm.cli.main", "check", "data", str(tmp_path / "rows.csv")]
+    done = subprocess.run(call, capture_output=True, check=True, text=True)
+    assert done.stderr == (
+        "warning: Classes ' three' and 'three' differ in case or spaces alone. If they are one, mend the labels.\n"
+    )
+
+
 def test_damage_of_a_bank_is_listed_in_lines_of_its_own(tmp_path: Path, home: Path) -> None:
     folder = home / "bank" / "toy-1"
     folder.mkdir(parents=True)

@@ -13,6 +13,7 @@ from gtimm import Missing, MultimodalDataset, Pipeline, preset
 from gtimm.core.dataset import Splits
 from gtimm.core.errors import ConfigError
 from gtimm.experiments.grid import Grid
+from gtimm.experiments.jobs import method_options
 from gtimm.experiments.methods import METHODS, Setting, method
 
 GENERATOR = {"name": "toy-generator"}
@@ -25,6 +26,13 @@ def test_every_method_trains(name: str) -> None:
     pipe = Pipeline(backbone="toy", train={"epochs": 1}, **options)
     data = vectors() if method(name).complete_data else vectors().with_missing(Missing(left=0.5))
     assert 0 <= pipe.fit(data, vectors(seed=1)).evaluate(vectors(seed=2))["accuracy"] <= 1
+
+
+def test_a_generator_that_generates_nothing_is_refused_as_such() -> None:
+    setting = Setting.of("toys", "gti-mm", Missing(left=0.5), Missing(), 5)
+    assert method_options("gti-mm", setting, MODALITIES, "left", GENERATOR, {})["imputer"]["left"]["per_class"] == 5
+    with pytest.raises(ConfigError, match="'hot-deck' is no generator"):
+        method_options("gti-mm", setting, MODALITIES, "left", {"name": "hot-deck"}, {})
 
 
 def test_unimodal_methods_use_one_side_only() -> None:

@@ -110,11 +110,11 @@ def compare(
     return plan_compare(parsed, parsed.load_data() if splits is None else splits, config, machine, say).run(out)
 
 
-def read_compare(config: str | Path | Mapping[str, Any]) -> tuple[RunConfig, Splits, dict[str, Any]]:
-    """Return a configuration with a `compare` part, its data, and its plain form with absolute paths."""
+def read_compare(config: str | Path | Mapping[str, Any], source: Any = None) -> tuple[RunConfig, Splits, dict[str, Any]]:
+    """Return a configuration with a `compare` part, its data, and its plain form with absolute paths; `source` as in `RunConfig.of`."""
     base = Path(config).resolve().parent if isinstance(config, str | Path) else Path()
     plain = read_yaml(config) if isinstance(config, str | Path) else dict(config)
-    parsed = RunConfig.of(plain)
+    parsed = RunConfig.of(plain, source or config)
     if parsed.compare is None:
         raise ConfigError(
             "The configuration has no 'compare'. Write one, such as compare: {missing: [0.9, 0.95]}, or use gtimm run."

@@ -197,7 +197,7 @@ def run_sweep(
     began = time.perf_counter()
     plain = read_yaml(config) if isinstance(config, (str, Path)) else dict(config)
     base = Path(config).resolve().parent if isinstance(config, (str, Path)) else Path()
-    parsed = RunConfig.of(plain)
+    parsed = RunConfig.of(plain, config)
     ground = Sweeping.of(parsed, parsed.load_data(base), target)
     varied = ground.plan(name, values, methods, rate)
     given = {
