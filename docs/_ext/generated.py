@@ -51,37 +51,10 @@ def strategies(group: str) -> str:
 
 
 def configuration() -> str:
-    """Return the fields of a configuration file, from the models that read it."""
-    from gtimm.core.comparing import CompareOptions
-    from gtimm.core.config import DATA_FIELDS, Evaluation, RunConfig, SplitOptions
-    from gtimm.core.missing import Missing
-    from gtimm.core.options import EmbedOptions, TrainOptions
-    from gtimm.core.pipeline import Pipeline
+    """Return the fields of a configuration file, as `gtimm check config` prints them."""
+    from gtimm.core.config_fields import sections
 
-    needed = ("frame", "modalities", "label")
-    table = [(f"`{name}`", says, "yes" if name in needed else "") for name, (_, says) in DATA_FIELDS.items()]
-    parts = ["### The file", _fields(RunConfig)]
-    parts += [
-        "### data",
-        "Of a table; a data set by name takes its own options instead.",
-        _table(("field", "holds", "required"), table),
-    ]
-    parts += [
-        "### missing and evaluate.missing",
-        "Ratios by modality, beside these options.",
-        _fields(Missing, leave=("ratios",)),
-    ]
-    parts += ["### pipeline", "What `Pipeline` takes. Its `seed` is `seeds` of the file.", _arguments(Pipeline, leave=("seed",))]
-    models = {
-        "pipeline.train": TrainOptions,
-        "pipeline.embed": EmbedOptions,
-        "data.split": SplitOptions,
-        "evaluate": Evaluation,
-        "compare": CompareOptions,
-    }
-    for title, model in models.items():
-        parts += [f"### {title}", _prose(model), _fields(model)]
-    return "\n\n".join(parts)
+    return "\n\n".join(f"### {one.title}\n\n{one.says}\n\n{_options(one.fields)}" for one in sections())
 
 
 def gate() -> str:
@@ -111,28 +84,23 @@ def exhibits() -> str:
     return "\n".join(lines)
 
 
-def _fields(model: type[BaseModel], leave: Iterable[str] = ()) -> str:
+def _fields(model: type[BaseModel]) -> str:
     from gtimm.core.details import described
 
-    return _options([described(model, name, info) for name, info in model.model_fields.items() if name not in leave])
+    return _options([described(model, name, info) for name, info in model.model_fields.items()])
 
 
 def _options(options: Iterable[Option]) -> str:
     rows = [
-        (f"`{one.name}`", f"`{one.type}`", "required" if one.required else f"`{_plain(one.default)}`", one.help)
+        (
+            f"`{one.name}`",
+            f"`{one.type}`" if one.type else "",
+            "required" if one.required else f"`{_plain(one.default)}`",
+            one.help,
+        )
         for one in options
     ]
     return _table(("option", "type", "default", ""), rows) if rows else "No options."
-
-
-def _arguments(cls: type, leave: Iterable[str] = ()) -> str:
-    """Return what a constructor takes, from its signature and the arguments in the class's docstring."""
-    said = dict(
-        re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", (inspect.getdoc(cls) or "").partition("\nArgs:\n")[2], re.MULTILINE)
-    )
-    found = inspect.signature(cls).parameters
-    rows = [(f"`{n}`", f"`{_plain(one.default)}`", " ".join(said[n].split())) for n, one in found.items() if n not in leave]
-    return _table(("option", "default", ""), rows)
 
 
 def _prose(cls: type) -> str:

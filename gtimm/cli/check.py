@@ -1,4 +1,4 @@
-"""`gtimm check`: what works on this machine; `gtimm check data`: what a data set holds and lacks."""
+"""`gtimm check`: what works on this machine; `check data`: what a data set holds; `check config`: what a configuration may."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def check(
         return
     if not print_checks(store):
         raise typer.Exit(2)
+
+
+@app.command(epilog="Example: [bold]gtimm check config[/bold]")
+def config() -> None:
+    """Print the fields of a configuration file: types, defaults, what each is."""
+    from gtimm.cli.plugins import print_options
+    from gtimm.core.config_fields import sections
+    from gtimm.core.terminal import terminal
+
+    console = terminal(highlight=False)
+    for section in sections():
+        console.print(f"[bold]{section.title}[/]", section.says, sep="\n")
+        print_options(console, section.fields)
+        console.print()
 
 
 @app.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +18,7 @@ from gtimm.core.terminal import terminal
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gtimm.core.details import Details
+    from gtimm.core.details import Details, Option
     from gtimm.core.plugin import Group
 
 KINDS = {
@@ -118,12 +119,18 @@ def _print(console: Console, one: Details) -> None:
     console.print("  [green]can run here[/]" if one.runs_here else "  [yellow]cannot run here as it is[/]")
     for lack in one.lacks:
         console.print(f"    {escape(lack)}", soft_wrap=True)
-    for option in one.options:
-        default = "required" if option.required else json.dumps(option.default, ensure_ascii=False)
-        console.print(f"  [bold]{escape(option.name)}[/]: {escape(option.type)} = {escape(default)}", soft_wrap=True)
+    print_options(console, one.options)
+    console.print()
+
+
+def print_options(console: Console, options: Iterable[Option]) -> None:
+    """Print each option with its type, default and help."""
+    for option in options:
+        default = "required" if option.required else json.dumps(option.default, ensure_ascii=False, default=str)
+        kind = f"{option.type} = {default}" if option.type else default
+        console.print(f"  [bold]{escape(option.name)}[/]: {escape(kind)}", soft_wrap=True)
         if option.help:
             console.print(Padding(escape(option.help), (0, 0, 0, 6)))
-    console.print()
 
 
 def _plain(value: Any) -> str:

@@ -337,9 +337,12 @@ DATA_FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
+DATA_NEEDED = ("frame", "modalities", "label")
+
+
 def _check_fields(data: Mapping[str, Any]) -> None:
     refuse_unknown(data, DATA_FIELDS, "data")
-    for need in ("frame", "modalities", "label"):
+    for need in DATA_NEEDED:
         if need not in data:
             raise ConfigError(f"data needs 'name', or 'frame' with 'modalities' and 'label'; {need!r} is missing.")
     for name, value in data.items():

@@ -182,3 +182,17 @@ def test_names_are_only_text_on_the_page(tmp_path: Path) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+
+
+def test_the_fields_of_a_configuration_are_printed() -> None:
+    import inspect
+
+    from gtimm.core.comparing import CompareOptions
+    from gtimm.core.config import DATA_FIELDS, RunConfig
+    from gtimm.core.pipeline import Pipeline
+
+    done = CliRunner().invoke(app, ["check", "config"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert done.exit_code == 0, done.output
+    printed = set(re.findall(r"^  (\w+): ", done.output, re.MULTILINE))
+    known = {*RunConfig.model_fields, *CompareOptions.model_fields, *DATA_FIELDS, *inspect.signature(Pipeline).parameters}
+    assert known - {"seed"} <= printed
