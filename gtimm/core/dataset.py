@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 
-from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MissingPayloadError, did_you_mean
+from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MediaError, MissingPayloadError, did_you_mean
 from gtimm.core.media import Payload, payload_key
 from gtimm.core.payloads import Picked, Shared, by_position, check_lengths, present_of
 from gtimm.core.plugin import KINDS, Kind, Plugin
@@ -264,7 +264,11 @@ class MultimodalDataset:
             if not readable[row]:
                 self._readable(modality, row)
             if row not in shared.keys:
-                shared.keys[row] = payload_key(kind, shared.values[row])
+                try:
+                    shared.keys[row] = payload_key(kind, shared.values[row])
+                except MediaError as error:
+                    error.args = (f"{self.row_names[row]}, modality {modality!r}: {error}", *error.args[1:])
+                    raise
             result.append(shared.keys[row])
         return result
 

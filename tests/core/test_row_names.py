@@ -80,6 +80,13 @@ def test_a_broken_file_has_one_name_wherever_it_is_met(corpus: Path) -> None:
         sealed.payload("image", 0)
 
 
+def test_a_file_that_vanished_is_named_with_its_row(corpus: Path) -> None:
+    train = data(corpus).load_data(corpus).train
+    (corpus / "4.png").unlink()
+    with pytest.raises(MediaError, match=r"^rows\.csv, line 7, modality 'image': .*4\.png.*No such file"):
+        train.keys("image", np.arange(len(train)))
+
+
 def test_a_split_made_at_random_and_its_parts_keep_the_names(corpus: Path) -> None:
     parts = data(corpus, split={"val": 0.3, "test": 0.3}).load_data(corpus)
     for part in (parts.train, parts.val, parts.test):
