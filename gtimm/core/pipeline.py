@@ -428,7 +428,7 @@ class Pipeline:
         if absent := [column.name for column in columns.values() if column.name not in data.columns]:
             near = did_you_mean(absent[0], map(str, data.columns))
             raise DataError(
-                f"The model was trained with a column {absent[0]!r}, which the table lacks.{near} Where no row has it, add an empty one: "
+                f"The table has no column {absent[0]!r}, which the model was trained on.{near} Where no row has it, add an empty one: "
                 f"table[{absent[0]!r}] = None."
             )
         return MultimodalDataset.from_frame(data, columns, None, root=root, unreadable=unreadable)

@@ -150,7 +150,7 @@ def test_what_predicts_takes_a_table_with_its_columns() -> None:
 
     modalities = {"image": Column("photo", "image"), "text": "text"}
     pipe = Pipeline("toy", train={"epochs": 1}).fit(MultimodalDataset.from_frame(train, modalities, "label"))
-    with pytest.raises(DataError, match=r"column 'photo', which the table lacks.*table\['photo'\] = None"):
+    with pytest.raises(DataError, match=r"no column 'photo', which the model was trained on.*table\['photo'\] = None"):
         pipe.predict_frame(train.drop(columns="photo"))
     assert len(pipe.predict_frame(train.assign(photo=None))) == 6
     for wrong in ([{"text": "x"}], "rows.csv"):
