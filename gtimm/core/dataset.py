@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 
-from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MediaError, MissingPayloadError, did_you_mean
+from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MediaError, MissingPayloadError, did_you_mean, reworded
 from gtimm.core.media import Payload, payload_key
 from gtimm.core.payloads import Picked, Shared, by_position, check_lengths, present_of
 from gtimm.core.plugin import KINDS, Kind, Plugin
@@ -267,8 +267,7 @@ class MultimodalDataset:
                 try:
                     shared.keys[row] = payload_key(kind, shared.values[row])
                 except MediaError as error:
-                    error.args = (f"{self.row_names[row]}, modality {modality!r}: {error}", *error.args[1:])
-                    raise
+                    raise reworded(error, f"{self.row_names[row]}, modality {modality!r}: {error}") from error
             result.append(shared.keys[row])
         return result
 
