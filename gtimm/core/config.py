@@ -371,5 +371,3 @@ def _column(modality: str, value: Any) -> str | Column:
         f"data.modalities.{modality} is the name of a column, or {{name: column, kind: image}} where the modality's name is not its "
         f"kind; found {value!r}."
     )
-
-

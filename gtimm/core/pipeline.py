@@ -24,7 +24,7 @@ from gtimm.core.checks import (
     warn_of_nothing,
 )
 from gtimm.core.dataset import Column, MultimodalDataset
-from gtimm.core.errors import DataError, GtimmError
+from gtimm.core.errors import DataError, GtimmError, did_you_mean
 from gtimm.core.licences import check_commercial
 from gtimm.core.missing import Missing
 from gtimm.core.options import EmbedOptions, PipelineOptions, TrainOptions, refuse_unknown

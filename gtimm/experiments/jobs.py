@@ -82,7 +82,7 @@ def method_options(
     if isinstance(used, str):
         spec = None if generator is None else {**generator, **setting.generator}
         if spec is not None and setting.budget is not None:
-            if isinstance(spec.get("name"), str) and "per_class" not in registry("imputers").get(spec["name"]).model_fields:
+            if isinstance(spec.get("name"), str) and "per_class" not in registry("imputers").load(spec["name"]).model_fields:
                 raise ConfigError(
                     f"generator: {spec['name']!r} is no generator, such as 'stable-diffusion'. A way to fill without one is a method or an "
                     "imputer."

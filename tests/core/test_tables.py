@@ -320,10 +320,18 @@ def test_what_a_table_needs_is_said_in_yaml(corpus: Path, data: Any, says: str) 
         RunConfig.of({"data": data}).load_data(corpus)
 
 
-def test_mistakes_in_several_parts_of_a_file_are_said_at_once_with_its_name(corpus: Path) -> None:
-    plain = {"data": {"frame": "rows.csv", "modalites": {"image": "photo"}, "label": "kind"}, "seeds": 0}
-    with pytest.raises(ConfigError, match=r"(?s)^run\.yaml: data has no .*'modalites'.*'modalities'.*seeds.*at least one seed"):
+def test_all_mistakes_of_a_file_are_said_at_once_with_its_name_and_the_nearest_names() -> None:
+    plain = {
+        "data": {"frame": "rows.csv", "modalites": {"image": "photo"}, "label": "kind"},
+        "pipeline": {"imputr": "mean", "train": {"epoch": 5}},
+        "compare": {"method": ["gti-mm"]},
+        "seeds": "two",
+    }
+    with pytest.raises(ConfigError, match=r"^run\.yaml: ") as caught:
         RunConfig.of(plain, Path("run.yaml"))
+    for nearest in ("modalities", "imputer", "epochs", "methods"):
+        assert f"Did you mean {nearest!r}?" in str(caught.value)
+    assert "option 'seeds" in str(caught.value)
 
 
 def test_a_renamed_column_and_an_unknown_label_are_named(corpus: Path) -> None:
