@@ -75,11 +75,11 @@ def test_a_table_is_counted_by_the_columns_given(corpus: Path) -> None:
 
 def test_a_split_column_is_counted_by_split_and_all_wrong_cells_are_listed(corpus: Path) -> None:
     lines = (corpus / "rows.csv").read_text().splitlines()
-    lines = [lines[0] + ",part", *(f"{line},{SPLITS[place % 3]}" for place, line in enumerate(lines[1:]))]
+    lines = [lines[0] + ",part", *(f"{line},{PARTS[place % 3]}" for place, line in enumerate(lines[1:]))]
     (corpus / "rows.csv").write_text("\n".join(lines))
     arguments = [str(corpus / "rows.csv"), "-m", "image=photo", "--label", "kind", "--split", "part"]
     found = json.loads(call(*arguments, "--json").output)
-    assert [found[split]["rows"] for split in SPLITS] == [14, 13, 13]
+    assert [found[split]["rows"] for split in PARTS] == [14, 13, 13]
     lines[1:31] = [line.replace(".png", ".gif") for line in lines[1:31]]
     lines[35] = ",".join([*lines[35].split(",")[:2], "", "train"])
     lines[36] = lines[36].replace("val", "dev").replace("test", "dev").replace("train", "dev")
