@@ -45,7 +45,7 @@ class NoisyDeck(Imputer):
         seed: of the noise.
     """
 
-    info: ClassVar[Info] = Info(items="feature", needs_label=True)  # vectors; goes by label, so it is refused at test
+    info: ClassVar[Info] = Info(items="feature", needs_label=True, licence="Apache-2.0")  # it is refused at test
 
     copies: int = Field(default=50, ge=1)
     noise: float = Field(default=0.5, ge=0)
