@@ -11,7 +11,7 @@ Two backbones. `lenet`: two small convolutional networks trained here, for each 
 rows still have: 1,050 images, and the recordings that are left, no other. `imagebind-tiny` comes with the library; it was trained on
 letters from fonts and on synthetic words, on no digit, no image of MNIST and no human voice. Nothing is chosen here: the heads' epochs and
 learning rate are the demo's, the networks' steps were fixed beforehand. A seed chooses images, recordings, pairs, which rows
-keep their sound, and initial weights. Intervals are 95%, of a bootstrap over test rows and seeds.
+keep their sound, and initial weights. Intervals are 95%, over test rows and seeds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from gtimm.core.plugin import Info
 from gtimm.core.registry import registry
 from gtimm.core.seeding import stable_seed, torch_threads
 from gtimm.experiments.demo import TRAIN
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.statistics import interval
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
 IMPUTERS: dict[str, Any] = {
@@ -227,13 +227,13 @@ def measure(args: argparse.Namespace, imputers: dict[str, Any], store: Path) -> 
     return {key: {c: np.stack(v) for c, v in columns.items()} for key, columns in found.items()}, data
 
 
-def table(found: dict[Key, dict[str, NDArray[Any]]], backbone: str, bootstrap: Bootstrap) -> list[str]:
+def table(found: dict[Key, dict[str, NDArray[Any]]], backbone: str) -> list[str]:
     """Return the lines of one backbone's table, the published figures among them."""
 
     def cell(key: Key, column: str) -> str:
         if column not in found.get(key, {}):
             return "–"
-        got = bootstrap.interval(found[key][column])
+        got = interval(found[key][column])
         return f"{100 * got.mean:.1f} [{100 * got.low:.1f}, {100 * got.high:.1f}]"
 
     def line(share: str, name: str, zero: str, regression: str, both: str) -> str:
@@ -261,10 +261,9 @@ def table(found: dict[Key, dict[str, NDArray[Any]]], backbone: str, bootstrap: B
 
 def report(found: dict[Key, dict[str, NDArray[Any]]], data: Splits, seeds: int) -> str:
     """Return the tables and what differs from the published protocol, as Markdown."""
-    bootstrap = Bootstrap(len(data.test), seeds)
     lines = [f"{len(data.train):,} training rows, {len(data.test)} test rows, {seeds} seeds. Accuracy in %, 95% intervals."]
     for backbone in dict.fromkeys(key[0] for key in found):
-        lines += [f"\n**{backbone}**\n", *table(found, backbone, bootstrap)]
+        lines += [f"\n**{backbone}**\n", *table(found, backbone)]
     return "\n".join([*lines, "", DIFFERENCES.format(seeds=seeds, **data.facts)])
 
 

@@ -4,7 +4,7 @@
     python benchmarks/strategies.py --seeds 10 --missing 0.5 0.7 0.9 0.95 0.99 --store runs/store --write docs/results.md
 
 Nothing is chosen here: epochs and learning rate are the demo's, which were chosen on its validation split. Gaps at test are filled by
-`zero` in the first tables; the last table compares what fills them. Intervals are 95%, of a paired bootstrap over test rows and seeds.
+`zero` in the first tables; the last table compares what fills them. Intervals are 95%, over test rows and seeds, paired.
 With a store, an interrupted run goes on where it stopped. The last line is what generation brings with late fusion and nothing
 missing at test: its accuracy over zero-fill's; more than 1 is expected.
 """
@@ -27,7 +27,7 @@ from gtimm.core import training
 from gtimm.core.files import whole_file
 from gtimm.core.metrics import by_row
 from gtimm.experiments.demo import TRAIN
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.statistics import interval
 
 BLACK = {"name": "zero", "level": "payload"}
 TINY = {"name": "stable-diffusion-tiny", "per_class": 100}
@@ -129,13 +129,12 @@ def _measure(
 
 def tables(found: dict[Cell, np.ndarray], ratios: list[float], seeds: int) -> str:
     """Return the tables as Markdown."""
-    bootstrap = Bootstrap(next(iter(found.values())).shape[1], seeds)
 
     def text(cell: Cell) -> str:
         if cell not in found:
             return "–"
-        interval = bootstrap.interval(found[cell])
-        return f"{100 * interval.mean:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+        got = interval(found[cell])
+        return f"{100 * got.mean:.1f} [{100 * got.low:.1f}, {100 * got.high:.1f}]"
 
     heads = " | ".join(f"{q:.0%} missing" for q in AT_TEST)
     lines = []

@@ -33,7 +33,7 @@ from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
 from gtimm.core.seeding import stream
 from gtimm.core.training import train
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.statistics import interval
 
 
 class NoisyDeck(Imputer):
@@ -45,7 +45,7 @@ class NoisyDeck(Imputer):
         seed: of the noise.
     """
 
-    info: ClassVar[Info] = Info(items="feature", needs_label=True)  # vectors; goes by label, so it is refused at test
+    info: ClassVar[Info] = Info(items="feature", needs_label=True, licence="Apache-2.0")  # it is refused at test
 
     copies: int = Field(default=50, ge=1)
     noise: float = Field(default=0.5, ge=0)
@@ -88,14 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[float]]:
         method: np.array([pipe.predict_proba(data.test).argmax(1) == data.test.labels for pipe in some], float)
         for method, some in pipes.items()
     }
-    bootstrap = Bootstrap(len(data.test), args.seeds)
     print(
         f"{data.train.name}, {args.missing:.0%} of the training images missing, none at test; accuracy over {args.seeds} seeds:"
     )
     for method, values in right.items():
-        found = bootstrap.interval(values)
+        found = interval(values)
         print(f"  {method:10} {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")
-    gain = bootstrap.interval(right["noisy-deck"] - right["hot-deck"], difference=True)
+    gain = interval(right["noisy-deck"] - right["hot-deck"], difference=True)
     verdict = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "not to be told apart from"
     print(f"noisy-deck is {verdict} hot-deck: {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
     print(f"It is used by name, so a saved model finds it again: {pipes['noisy-deck'][0].config()['imputer']}")

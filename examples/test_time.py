@@ -25,7 +25,7 @@ import folders
 import numpy as np
 
 from gtimm import GtimmError, Missing, MultimodalDataset, Pipeline, Splits
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.statistics import interval
 
 FILLS: dict[str, dict[str, Any]] = {
     "zero": {"imputer": "zero", "eval_imputer": "zero"},
@@ -50,7 +50,7 @@ def compare(data: Splits, missing: Missing | None, args: argparse.Namespace) -> 
     """Train one model for each way to fill and print how it does at each share of missing test images."""
     like_test = data.val.with_missing(Missing(image=max(args.missing)))  # the epoch and the temperature are chosen on such rows
     tests = {0.0: data.test} | {ratio: data.test.with_missing(Missing(image=ratio)) for ratio in args.missing}
-    labels, interval = data.test.labels, Bootstrap(len(data.test), 1).interval
+    labels = data.test.labels
     right: dict[str, list[Any]] = {}
     pipes = {}
     for name, strategies in FILLS.items():

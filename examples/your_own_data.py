@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from gtimm import Column, GtimmError, MultimodalDataset, Pipeline, load_dataset
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.statistics import interval
 
 GOODS = (
     "apple",
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, frame: pd.DataFrame, root: Path, model: Path) 
     pipes = {
         way: Pipeline(args.backbone, train={"epochs": 40, "lr": args.lr}, store=args.store, **some) for way, some in ways.items()
     }
-    scores, interval = {}, Bootstrap(len(data.val), 1).interval
+    scores = {}
     print(f"Accuracy on {len(data.val)} rows to validate, with 95% intervals:")
     for way, pipe in pipes.items():
         pipe.fit(data.train, val=data.val)

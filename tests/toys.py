@@ -34,7 +34,7 @@ class ToyBackbone(Backbone):
     Vectors and images are said to lie in one space.
     """
 
-    info: ClassVar[Info] = Info(kinds=("vector", "image", "audio", "text"), one_space=("vector", "image"))
+    info: ClassVar[Info] = Info(kinds=("vector", "image", "audio", "text"), one_space=("vector", "image"), licence="Apache-2.0")
 
     dim: int = 4
     scale: float = 1.0
@@ -71,7 +71,7 @@ class ToyBackbone(Backbone):
 class ToyGenerator(Generator):
     """Makes 4x4 images of one colour from the request alone; prompts that hold a word of `fails` fail."""
 
-    info: ClassVar[Info] = Info(kinds=("image",), items="request", needs_label=True)
+    info: ClassVar[Info] = Info(kinds=("image",), items="request", needs_label=True, licence="Apache-2.0")
 
     per_class: int = 3
     batch_size: int = 4

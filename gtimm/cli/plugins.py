@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from gtimm.core.errors import ConfigError, did_you_mean
-from gtimm.core.registry import BASES, registry
+from gtimm.core.registry import BASES, misplaced, registry, usable
 from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ KINDS = {
 def print_list(as_json: bool) -> None:
     """Print every name with its kind and origin; nothing is imported. A name that several packages claim stands once for each."""
     found = [row for group in BASES for row in _rows(cast("Group", group))]
+    _warn()
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -48,13 +49,19 @@ def print_list(as_json: bool) -> None:
     terminal().print(table)
 
 
+def _warn() -> None:
+    """Say which plug-ins stand where nobody looks for them; on standard error, beside the list."""
+    for words in misplaced():
+        terminal(stderr=True).print(f"[yellow]Warning[/]: {escape(words)}", soft_wrap=True)
+
+
 def _rows(group: Group) -> list[dict[str, str]]:
     rows = []
     for name in registry(group):
         claims = registry(group).claims(name)
         clash = len({entry.target for entry in claims}) > 1
         for place, entry in enumerate(claims if clash else claims[:1]):
-            note = ""
+            note = "" if usable(name) else "a name that nobody can use"
             if clash:
                 note = "clash: nobody's is used" if claims[0].distribution != "gtimm" else ("used" if place == 0 else "not used")
             rows.append(
@@ -82,6 +89,7 @@ def print_details(name: str | None, as_json: bool) -> bool:
     groups = [cast("Group", group) for group in BASES]
     chosen = [(group, one) for group in groups for one in registry(group) if name in (None, one)]
     if not chosen:
+        _warn()
         names = {one for group in groups for one in registry(group)}
         raise ConfigError(f"No strategy is called {name!r}.{did_you_mean(str(name), names)} `gtimm plugins` lists all.")
     found = [details(group, one) for group, one in chosen]

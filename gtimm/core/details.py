@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args
 from pydantic_core import to_json
 
 from gtimm.core.errors import GtimmError
-from gtimm.core.licences import UNKNOWN, conditions, objections
+from gtimm.core.licences import code_licence, conditions, objections
 from gtimm.core.plugin import Info
 from gtimm.core.registry import registry
 
@@ -131,7 +131,7 @@ def _of(group: Group, cls: type[Plugin], origin: tuple[str, str, str, str, str])
         modalities=cls.info.kinds,
         capabilities=_capabilities(group, cls, plugin),
         options=options,
-        licence=cls.info.licence or UNKNOWN,
+        licence=code_licence(cls),
         weights_licence=cls.info.weights_licence if plugin is None else plugin.weights_licence(),
         not_commercial=tuple(objections(plugin or cls)),
         conditions=tuple(conditions(plugin or cls)),

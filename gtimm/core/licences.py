@@ -1,7 +1,7 @@
 """Licences of strategies: of their code and of the weights that they load, and which of them allow commercial use.
 
-What stands here was read on the pages named; it is no legal advice. A strategy states its licences in `Info`, and a method answers
-for its options, since another model has other weights.
+What stands here was read on the pages named; it is no legal advice. A strategy states its licences in `Info`, its package may state that
+of the code, and a method answers for the options, since another model has other weights.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from gtimm.core.errors import ConfigError, LicenceError
+from gtimm.core.package_licence import package_licence
+from gtimm.core.registry import BASES, OURS, registry
 
 if TYPE_CHECKING:
     from gtimm.core.pipeline import Pipeline
     from gtimm.core.plugin import Group, Plugin
 
 UNKNOWN = "unknown"
-"""Of weights whose licence nobody has stated."""
+"""Of code or weights whose licence nobody has stated."""
 OWN = "own"
 """Of weights of one's own, as the option `licence` of a strategy may say."""
+OUR_LICENCE = "Apache-2.0"
+"""Of the code of gtimm."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def refusal(statement: str, says: bool | None = None) -> str:
 
 def _objection(name: str, says: bool | None) -> str:
     if name == UNKNOWN:
-        return "nobody has stated their licence"
+        return "nobody has stated the licence"
     if name in KNOWN:
         return "" if KNOWN[name].commercial else f"{name}: {KNOWN[name].note}"
     if says is None:
@@ -146,8 +150,6 @@ def strategies(pipe: Pipeline) -> Iterator[tuple[Group, Plugin]]:
 
 def group_of(plugin: Plugin) -> Group | None:
     """Return the group whose base a strategy derives from, `None` for options that are no strategy."""
-    from gtimm.core.registry import BASES, registry
-
     for group in BASES:
         base = registry(cast("Group", group)).base
         if base is not None and isinstance(plugin, base):
@@ -157,18 +159,28 @@ def group_of(plugin: Plugin) -> Group | None:
 
 def name_of(group: Group, plugin: Plugin) -> str:
     """Return a strategy's registered name, else that of its class."""
-    from gtimm.core.registry import registry
-
     try:
         return str(registry(group).spec(plugin)["name"])
     except ConfigError:
         return type(plugin).__name__
 
 
+def code_licence(plugin: Plugin | type[Plugin]) -> str:
+    """Return the licence of a strategy's code: what its class states, else its package, `"unknown"` where neither does."""
+    cls = plugin if isinstance(plugin, type) else type(plugin)
+    if stated := cls.info.licence.strip():
+        return stated
+    if cls.__module__.split(".")[0] == OURS:
+        return OUR_LICENCE
+    entries = (registry(cast("Group", group)).entry_of(cls) for group in BASES)
+    package = next((entry.point.dist for entry in entries if entry is not None and entry.point is not None), None)
+    return (package_licence(package) if package is not None else "") or UNKNOWN
+
+
 def statement(plugin: Plugin) -> str:
     """Return the licence of a strategy's code, and of its weights where it has some: `"Apache-2.0; weights CC-BY-NC-SA-4.0"`."""
     weights = plugin.weights_licence()
-    return (plugin.info.licence or UNKNOWN) + (f"; weights {weights}" if weights else "")
+    return code_licence(plugin) + (f"; weights {weights}" if weights else "")
 
 
 def licences(*pipes: Pipeline) -> dict[str, str]:
@@ -194,13 +206,13 @@ def objections(plugin: Plugin | type[Plugin]) -> list[str]:
     Args:
         plugin: a strategy, or a class with what `info` says of its default weights.
     """
-    parts = {"code": plugin.info.licence or UNKNOWN, "weights": _weights(plugin)}
+    parts = {"code": code_licence(plugin), "weights": _weights(plugin)}
     return [f"{part}: {why}" for part, found in parts.items() if (why := refusal(found, plugin.info.commercial))]
 
 
 def conditions(plugin: Plugin | type[Plugin]) -> list[str]:
     """Return what the licences of a strategy ask of whoever uses it, such as to name the authors; arguments as for `objections`."""
-    names = names_in(f"{plugin.info.licence} AND {_weights(plugin)}")
+    names = names_in(f"{code_licence(plugin)} AND {_weights(plugin)}")
     return [f"{name}: {KNOWN[name].note}" for name in dict.fromkeys(names) if name in KNOWN and KNOWN[name].note]
 
 
@@ -216,5 +228,5 @@ def check_commercial(pipe: Pipeline) -> None:
         raise LicenceError(
             f"commercial=True refuses {', '.join(refused)}. Choose other strategies or other weights (`gtimm plugins NAME` says the "
             "licences). Of weights that you bring, state theirs with the option licence, such as licence='Apache-2.0', or "
-            f"licence={OWN!r} for your own."
+            f"licence={OWN!r} for your own; of code, with Info(licence=...) of its class or `license` in its pyproject.toml."
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.errors import GtimmError
-from gtimm.core.licences import UNKNOWN, conditions, name_of, objections, strategies
+from gtimm.core.licences import code_licence, conditions, name_of, objections, strategies
 from gtimm.core.record import held_rows
 from gtimm.core.terminal import harmless
 
@@ -106,7 +106,7 @@ def _scores(pipe: Pipeline) -> str:
 def _licences(pipe: Pipeline) -> str:
     used = list(strategies(pipe))
     rows = dict.fromkeys(
-        (name_of(group, one), one.info.licence or UNKNOWN, one.weights_licence() or "none", "; ".join(conditions(one)))
+        (name_of(group, one), code_licence(one), one.weights_licence() or "none", "; ".join(conditions(one)))
         for group, one in used
     )
     refused = dict.fromkeys(f"`{name_of(group, one)}` ({'; '.join(why)})" for group, one in used if (why := objections(one)))

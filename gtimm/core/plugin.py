@@ -32,7 +32,7 @@ class Info:
         depths: backbones: feature depths it can produce. Imputers and fusions: depths they can serve.
         stackable: fusions only: the head is pure, so many runs can train as one.
         accepts_absent: fusions only: works with modalities that nothing fills.
-        licence: SPDX identifier of the code.
+        licence: SPDX identifier of the code; `""` leaves it to the metadata of the package that brings the strategy.
         weights_licence: licence of the weights that the strategy loads by default (a data set's: of its rows), `""` where it loads none;
             several are joined by `AND`. `Plugin.weights_licence` answers for its options. See `gtimm.core.licences`.
         commercial: whether commercial use is allowed by a licence that `gtimm.core.licences` does not know.
@@ -46,7 +46,7 @@ class Info:
     depths: tuple[Depth, ...] = ("pooled",)
     stackable: bool = True
     accepts_absent: bool = False
-    licence: str = "Apache-2.0"
+    licence: str = ""
     weights_licence: str = ""
     commercial: bool | None = None
 

@@ -79,6 +79,23 @@ def _everything() -> Any:
     return entry_points()
 
 
+def usable(name: object) -> bool:
+    """Return whether a name can be used: a word without blanks or control characters, for it goes into pages and terminals."""
+    return isinstance(name, str) and name != "" and name.isprintable() and not any(map(str.isspace, name))
+
+
+def misplaced() -> list[str]:
+    """Return, in words, what installed packages offer in groups that begin as ours do and are none, such as `gtimm.fusions`."""
+    known = [f"{OURS}.{group}" for group in BASES]
+    return [
+        f"{point.name!r} of {_origin(point.dist)[0]} stands in the entry-point group {group!r}, which nobody reads."
+        f"{did_you_mean(group, known)} Groups: {', '.join(known)}."
+        for group in sorted(_everything().groups)
+        if group.startswith(f"{OURS}.") and group not in known
+        for point in _installed(group)
+    ]
+
+
 class Registry(Mapping[str, Entry], Generic[T]):
     """The strategies of one group, by name; a read-only mapping. Nothing is imported before `load` or `create`.
 
@@ -121,8 +138,8 @@ class Registry(Mapping[str, Entry], Generic[T]):
 
     @property
     def view(self) -> Mapping[str, Entry]:
-        """Name to entry, sorted; a name claimed twice shows its first claimant."""
-        return MappingProxyType({name: self._entries[name][0] for name in self})
+        """Name to entry, sorted; a name claimed twice shows the entry that `claims` has first."""
+        return MappingProxyType({name: self.claims(name)[0] for name in self})
 
     def claims(self, name: str) -> tuple[Entry, ...]:
         """Return all entries of a name, the one that is used first; several where packages clash.
@@ -143,11 +160,11 @@ class Registry(Mapping[str, Entry], Generic[T]):
         Raises:
             ConfigError: the class does not derive from the group's base, or the name is taken and `replace` is false.
         """
-        if not isinstance(name, str) or not name.isprintable() or not name or " " in name:
+        if not usable(name):
             raise ConfigError(f"A name in {self.group!r} must be a word without blanks or control characters; found {name!r}.")
         self._check(name, cls)
         if name in self._entries and not replace:
-            taken = self._entries[name][0]
+            taken = self.claims(name)[0]
             raise ConfigError(
                 f"{name!r} is already registered in {self.group!r} by {taken.distribution} ({taken.target}). "
                 "Choose another name or pass replace=True."
@@ -165,9 +182,9 @@ class Registry(Mapping[str, Entry], Generic[T]):
         if name not in self._loaded:
             entry = self._pick(name)
             assert entry.point is not None
-            if not name.isprintable():  # it goes into pages, cards and terminals
+            if not usable(name):
                 raise PluginError(
-                    f"The name {name!r} of {entry.distribution} holds characters that do not print; nobody can use it."
+                    f"The name {name!r} of {entry.distribution} holds blanks or characters that do not print; nobody can use it."
                 )
             if ":" not in entry.target:
                 raise PluginError(
@@ -207,16 +224,22 @@ class Registry(Mapping[str, Entry], Generic[T]):
         Raises:
             ConfigError: its class is not registered, so that nobody could find it again.
         """
-        for name in self:
-            entry = self._entries[name][0]
-            where = f"{type(plugin).__module__}:{type(plugin).__qualname__}"
-            if self._loaded.get(name) is type(plugin) or entry.target == where:
-                return {"name": name, **plugin.options()}
+        if (entry := self.entry_of(type(plugin))) is not None:
+            return {"name": entry.name, **plugin.options()}
         cls = type(plugin).__name__
         raise ConfigError(
             f"{cls} is not registered in {self.group!r}, so it cannot be named in a configuration or a saved model. "
             f"Register it: gtimm.register({self.group!r}, 'my-name', {cls})."
         )
+
+    def entry_of(self, cls: type[Any]) -> Entry | None:
+        """Return the entry of a class, `None` where it is not registered."""
+        where = f"{cls.__module__}:{cls.__qualname__}"
+        for name in self:
+            entry = self.claims(name)[0]
+            if self._loaded.get(name) is cls or entry.target == where:
+                return entry
+        return None
 
     def _pick(self, name: str) -> Entry:
         entries = self.claims(name)

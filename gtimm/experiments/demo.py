@@ -18,7 +18,6 @@ from gtimm.experiments.grid import Grid
 from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.rows import compare_pairs, costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
-from gtimm.experiments.statistics import Bootstrap
 from gtimm.report import wording
 
 if TYPE_CHECKING:
@@ -86,9 +85,8 @@ def run_demo(
         grid = Grid(splits, missing, options, generator, range(seeds), say, AUDIO_NAMES if sound else {}, folder.cells)
         jobs = grid.plan(_audio_settings(name) if sound else _settings(name))
         cells = grid.complete(jobs)
-        bootstrap = Bootstrap(len(splits.test), seeds)
-        parts["rows"] += rows_of(cells, bootstrap)
-        parts["comparisons"] += _compare(cells, bootstrap)
+        parts["rows"] += rows_of(cells)
+        parts["comparisons"] += _compare(cells)
         parts["costs"] += costs_of(cells, jobs[0].pipes[0].workspace)
         parts["details"] += _details(cells, splits)
         if name == "digits":
@@ -160,14 +158,14 @@ def _audio_settings(name: str) -> list[Setting]:
     return found
 
 
-def _compare(cells: Sequence[Cell], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+def _compare(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Compare the largest budget with every fill of the same setting."""
     pairs = []
     for cell in cells:
         ours = cell.setting
         if ours.method == "gti-mm" and ours.budget == BUDGETS[-1]:
             pairs += [(cell, other) for other in cells if other.setting.method in FILLS and _condition(other) == _condition(cell)]
-    return compare_pairs(pairs, bootstrap)
+    return compare_pairs(pairs)
 
 
 def _condition(cell: Cell) -> tuple[Any, ...]:

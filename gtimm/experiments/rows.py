@@ -10,7 +10,7 @@ import numpy as np
 from gtimm.core.bank.plan import seconds_per_item
 from gtimm.core.licences import licences
 from gtimm.experiments.cells import Cell
-from gtimm.experiments.statistics import Bootstrap, Interval
+from gtimm.experiments.statistics import Interval, interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,10 +27,11 @@ MANY_CLASSES = 25
 BINS = 15  # as in `calibration.ece`
 
 
-def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap, *, every_score: bool = False) -> list[dict[str, Any]]:
+def rows_of(cells: Sequence[Cell], *, every_score: bool = False) -> list[dict[str, Any]]:
     """Return the cells as rows of `results.json`: the main score, with `every_score` the others too, which have no interval."""
     rows = []
-    for cell, found in zip(cells, bootstrap.intervals([cell.values for cell in cells]), strict=True):
+    for cell in cells:
+        found = interval(cell.values)
         row = {
             **trained(cell.setting),
             "metric": cell.metric,
@@ -47,19 +48,19 @@ def rows_of(cells: Sequence[Cell], bootstrap: Bootstrap, *, every_score: bool = 
     return rows
 
 
-def compare_pairs(pairs: Sequence[tuple[Cell, Cell]], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+def compare_pairs(pairs: Sequence[tuple[Cell, Cell]]) -> list[dict[str, Any]]:
     """Return the paired differences of pairs of cells, the first less the second, as comparisons of `results.json`."""
-    found = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
+    gains = [interval(one.values - other.values, difference=True) for one, other in pairs]
     return [
         {
             **trained(one.setting),
             "against": other.setting.method,
             "against_budget": other.setting.budget,
             "metric": one.metric,
-            "difference": interval.mean,
-            **_numbers(interval),
+            "difference": gain.mean,
+            **_numbers(gain),
         }
-        for (one, other), interval in zip(pairs, found, strict=True)
+        for (one, other), gain in zip(pairs, gains, strict=True)
     ]
 
 

@@ -18,7 +18,6 @@ from gtimm.experiments.grid import Grid
 from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import METHODS, Setting
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
-from gtimm.experiments.statistics import Bootstrap
 
 if TYPE_CHECKING:
     from gtimm.core.targets import Labels
@@ -78,7 +77,7 @@ def run_config(
             "environment": environment(),
             "counters": grid.counters,
             "seconds": time.perf_counter() - began,
-            "rows": rows_of(cells, Bootstrap(len(data.test), len(grid.seeds)), every_score=True),
+            "rows": rows_of(cells, every_score=True),
             "costs": costs_of(cells, job.pipes[0].workspace),
             "details": [detail_of(cells[0], cast("Labels", data.test.labels), data.test.classes)],
             "patterns": patterns_of(data, simulated([job])),

@@ -6,17 +6,26 @@ three parts, and the variance of the mean as in multi-reader studies, where read
 (Dorfman, Berbaum & Metz 1992; Hillis 2007, "A comparison of denominator degrees of freedom methods for multiple observer ROC analysis"):
 
     variance = (MS_seeds + max(MS_rows - MS_rest, 0)) / (seeds * rows)
+
+MS_seeds of a handful of seeds may be anything, and 0 by chance where scores are right or wrong. So it is drawn, as a generalised confidence
+interval draws it (Weerahandi 1993), and no draw lies below the part that seeds without any effect have too:
+
+    max((seeds - 1) * MS_seeds / chi2(seeds - 1), MS_rest)
+
+Without the bound that is Student's t with seeds - 1 degrees of freedom; where seeds make no difference it is the normal distribution.
+Seeds that differ by less than one cell (one row of one seed) cannot be told from those that differ by one, and count as such.
+How often equal methods are called different: `docs/decisions/0009-comparisons.md`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.seeding import stream
 from gtimm.report import wording
 
 if TYPE_CHECKING:
@@ -26,9 +35,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 """Of significance."""
-DRAWS = 2000
-FAR = 1e9  # in Student's t; beyond it no chance is left
-CHUNK_CELLS = 2_000_000  # draws times rows that are in memory at a time: about 50 MB
+FAR = 1e4  # in standard deviations; no interval ends beyond, not even that of two seeds and two rows
+NODES = 401
 
 
 @dataclass(frozen=True)
@@ -48,125 +56,108 @@ class Interval:
 
 @dataclass(frozen=True)
 class Parts:
-    """A mean and the variances of its two shares of uncertainty.
+    """A mean and the shares of its variance.
 
     Attributes:
         mean: over rows and seeds.
-        rows: variance of the mean that the choice of test rows makes.
-        seeds: variance that the seeds make; `None` for one seed, which tells nothing of others.
-        effects: (rows,) deviations whose mean over resampled rows has the variance `rows`.
+        rows: that the choice of test rows makes.
+        seeds: that the seeds make, what differs by row and seed at once included; 0 for one seed, which tells nothing of others.
+        rest: the least that `seeds` can be: what differs by row and seed at once.
         counts: numbers of seeds and rows.
     """
 
     mean: float
     rows: float
-    seeds: float | None
-    effects: F64
+    seeds: float
+    rest: float
     counts: tuple[int, int]
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> Parts:
-        """Return the parts of values (seeds, rows)."""
+        """Return the parts of values (seeds, rows).
+
+        Values that are all equal and not 0 vary as if one row more had the value 0: twenty rows of twenty are not all rows there are.
+        """
         values = np.asarray(values, np.float64)
         seeds, rows = values.shape
-        mean, by_row = values.mean(), values.mean(0) - values.mean()
-        if seeds == 1:
-            return cls(float(mean), float((by_row**2).sum() / max(rows - 1, 1) / rows), None, by_row, (seeds, rows))
-        by_seed = values.mean(1) - mean
-        squares = ((values - mean) ** 2).sum()
+        cells, mean = seeds * rows, float(values.mean())
+        if np.ptp(values) == 0:
+            return cls(mean, mean**2 / (rows * (rows + 1)), 0.0, 0.0, (seeds, rows))
+        by_row, by_seed = values.mean(0) - mean, values.mean(1) - mean
         of_rows, of_seeds = seeds * (by_row**2).sum(), rows * (by_seed**2).sum()
-        ms_rows, ms_seeds = of_rows / max(rows - 1, 1), of_seeds / (seeds - 1)
-        ms_rest = max(squares - of_rows - of_seeds, 0.0) / ((seeds - 1) * max(rows - 1, 1))
-        kept = max(1 - ms_rest / ms_rows, 0.0) if ms_rows > 0 else 0.0
-        share = ms_rows * kept / (seeds * rows)
-        return cls(float(mean), float(share), float(ms_seeds / (seeds * rows)), by_row * np.sqrt(kept), (seeds, rows))
+        ms_rows = of_rows / max(rows - 1, 1)
+        if seeds == 1:
+            return cls(mean, float(ms_rows / cells), 0.0, 0.0, (seeds, rows))
+        ms_rest = max(((values - mean) ** 2).sum() - of_rows - of_seeds, 0.0) / ((seeds - 1) * max(rows - 1, 1))
+        one_cell = (values[values != 0] ** 2).mean() / cells
+        ms_seeds = max(of_seeds / (seeds - 1), min(ms_rest, one_cell))
+        share = max(ms_rows - ms_rest, 0.0) / cells
+        return cls(mean, float(share), float(ms_seeds / cells), float(ms_rest / cells), (seeds, rows))
+
+    def chance(self, distance: float) -> float:
+        """Return the chance that a mean lies as far as that from the truth, in either direction."""
+        from scipy.stats import t
+
+        seeds, rows = self.counts
+        if seeds == 1 or self.seeds + self.rest == 0:
+            variances, weights = np.array([self.rows]), np.ones(1)
+        else:
+            drawn, weights = _chi_squared(seeds - 1)
+            variances = np.maximum((seeds - 1) * self.seeds / drawn, self.rest) + self.rows
+        if not variances.any():
+            return float(distance <= 0)
+        return float(2 * weights @ t.sf(distance / np.sqrt(variances), max(rows - 1, 1)))
+
+    def reach(self, level: float = LEVEL) -> float:
+        """Return the distance from the truth that a mean has with a chance of `level`: half the width of an interval."""
+        from scipy.optimize import brentq
+
+        scale = np.sqrt(self.rows + self.seeds + self.rest)
+        if scale == 0:
+            return 0.0
+        return float(scale * brentq(lambda distance: self.chance(distance * scale) - level, 0.0, FAR, rtol=1e-6))
 
 
-class Bootstrap:
-    """Resamples test rows, the same way for every method, so that differences are paired; seeds add Student's t.
+@cache
+def _chi_squared(degrees: int) -> tuple[F64, F64]:
+    """Return values of a chi-squared distribution and their weights: trapezoids over its logarithm, dense where t's tails come from."""
+    from scipy.stats import chi2
 
-    Percentile intervals (Efron & Tibshirani 1993, chapter 13). Rows are drawn with replacement. Seeds are a handful: the spread of their
-    resamples is too small by (seeds - 1) / seeds and has no heavier tails, and intervals of five would miss the truth twice as often as
-    they say. So their share is drawn from Student's t with seeds - 1 degrees of freedom. What differs by row and seed at once is
-    counted with the seeds alone, where resampling rows and seeds both counts it three times (Owen 2007, "The pigeonhole bootstrap").
+    steps = np.linspace(np.log(1e-18), np.log(chi2.isf(1e-15, degrees)), NODES)
+    values = np.exp(steps)
+    weights = chi2.pdf(values, degrees) * values
+    return values, weights / weights.sum()
 
-    Args:
-        rows: number of test rows.
-        seeds: number of seeds; one leaves only the rows' share of the uncertainty.
-        draws: resamples.
-        signed: a row's share of a score may be below 0, as with F1, whose rows are no scores by themselves (`scoring.as_metric`).
+
+def interval(values: NDArray[Any], *, difference: bool = False) -> Interval:
+    """Return the interval of the mean of values (seeds, rows): scores, or with `difference` those of one method less another's.
+
+    It holds all means that a two-sided test at 5% would not refuse: that of a difference leaves 0 out where `paired_p_value` is below
+    0.05. Scores stay in 0..1, differences in -1..1.
+
+    Raises:
+        ValueError: scores whose mean is below 0.
     """
-
-    def __init__(self, rows: int, seeds: int, draws: int = DRAWS, *, signed: bool = False) -> None:
-        self.rows, self.seeds, self.draws, self.signed = rows, seeds, draws, signed
-        random = stream(0, "bootstrap of seeds", seeds, draws)
-        self._seeds = np.zeros(draws) if seeds == 1 else random.standard_t(seeds - 1, draws)
-
-    def interval(self, values: NDArray[Any], *, difference: bool = False) -> Interval:
-        """Return the interval of the mean of values (seeds, rows): right or wrong, or with `difference` that of two methods."""
-        return self.intervals([values], difference=difference)[0]
-
-    def intervals(self, cells: Sequence[NDArray[Any]], *, difference: bool = False) -> list[Interval]:
-        """Return the intervals of many cells, for which the rows are drawn once; scores stay in 0..1, differences in -1..1.
-
-        Raises:
-            ValueError: values below 0 that are not said to be differences.
-        """
-        if not (difference or self.signed) and any(np.min(values, initial=0.0) < 0 for values in cells):
-            raise ValueError("Scores are in 0..1; for the difference of two methods pass difference=True.")
-        parts = [Parts.of(values) for values in cells]
-        spread = self._resampled([part.effects for part in parts])
-        found = []
-        for values, part, rows in zip(cells, parts, spread, strict=True):
-            means = part.mean + rows + self._seeds * np.sqrt(part.seeds or 0.0)
-            low, high = np.clip(np.percentile(means, [2.5, 97.5]), -1.0 if difference else 0.0, 1.0)
-            by_seed = np.asarray(values).mean(1, dtype=np.float64)
-            std = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else 0.0
-            found.append(Interval(part.mean, std, float(low), float(high)))
-        return found
-
-    def _resampled(self, effects: list[F64]) -> F64:
-        """Return (cells, draws) means of each cell's row effects over resampled rows; memory does not grow with draws times rows."""
-        if not effects:
-            return np.zeros((0, self.draws))
-        table = np.stack(effects, 1)
-        random = stream(0, "bootstrap", self.rows, self.seeds, self.draws)
-        found = np.empty((self.draws, len(effects)))
-        step = max(1, CHUNK_CELLS // self.rows)
-        for begin in range(0, self.draws, step):
-            size = min(step, self.draws - begin)
-            picked = random.integers(0, self.rows, (size, self.rows)) + np.arange(size)[:, None] * self.rows
-            counts = np.bincount(picked.ravel(), minlength=size * self.rows).reshape(size, -1)
-            found[begin : begin + size] = counts.astype(np.float64) @ table / self.rows
-        return found.T
+    part = Parts.of(values)
+    if part.mean < 0 and not difference:
+        raise ValueError("Scores are in 0..1; for the difference of two methods pass difference=True.")
+    reach = part.reach()
+    low, high = np.clip([part.mean - reach, part.mean + reach], -1.0 if difference else 0.0, 1.0)
+    by_seed = np.asarray(values).mean(1, dtype=np.float64)
+    return Interval(part.mean, float(by_seed.std(ddof=1)) if len(by_seed) > 1 else 0.0, float(low), float(high))
 
 
 def paired_p_value(difference: NDArray[Any]) -> float:
     """Return the two-sided p-value of no mean difference between two methods on the same rows and seeds.
 
-    The chance of such a mean if both shares of its uncertainty were drawn about 0 as the intervals draw them, each from its own Student's
-    t: the distribution of Behrens and Fisher (Fisher 1935), on the safe side where one share rests on few values. With one seed it is the
-    paired t-test over rows; where rows make no difference, that over seeds. Differences that are all equal have nothing to test them
-    by: 1 where they are 0, else 0.
+    With one seed, or seeds that all give the same, it is the paired t-test over rows; where rows make no difference, that over seeds; else
+    see the module. It is 1 where nothing differs, and never 0.
 
     Args:
         difference: (seeds, rows) scores of one method less those of the other.
     """
-    from scipy.stats import t
-
     part = Parts.of(difference)
-    seeds, rows = part.counts
-    by_row, by_seed, mean = np.sqrt(part.rows), np.sqrt(part.seeds or 0.0), abs(part.mean)
-    if by_row + by_seed == 0:
-        return 1.0 if mean == 0 else 0.0
-    if by_seed == 0 or by_row == 0:
-        return float(2 * t.sf(mean / max(by_row, by_seed), rows - 1 if by_seed == 0 else seeds - 1))
-    steps = np.linspace(
-        -np.arcsinh(FAR), np.arcsinh(FAR), 4001
-    )  # of the seeds' t, close together about 0 and far apart in its tails
-    drawn = np.sinh(steps)
-    chances = t.pdf(drawn, seeds - 1) * np.cosh(steps) * t.sf((mean - drawn * by_seed) / by_row, rows - 1)
-    return float(min(2 * (np.trapezoid(chances, steps) + t.sf(FAR, seeds - 1)), 1.0))
+    return min(max(part.chance(abs(part.mean)), float(np.finfo(np.float64).tiny)), 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,9 @@ of pytest. The single checks are in `gtimm.testing.imputer` and so on, and take 
 from __future__ import annotations
 
 from gtimm.testing.backbone import BACKBONE_CHECKS, check_backbone, check_fingerprint_follows_weights
+from gtimm.testing.balance import BALANCE_CHECKS, check_balance
 from gtimm.testing.dataset import DATASET_CHECKS, check_dataset
+from gtimm.testing.engine import ENGINE_CHECKS, check_engine
 from gtimm.testing.fusion import FUSION_CHECKS, check_fusion
 from gtimm.testing.generator import GENERATOR_CHECKS
 from gtimm.testing.imputer import IMPUTER_CHECKS, check_imputer
@@ -17,15 +19,19 @@ from gtimm.testing.samples import CLASSES, sample_data, sample_payloads
 
 __all__ = [
     "BACKBONE_CHECKS",
+    "BALANCE_CHECKS",
     "CLASSES",
     "DATASET_CHECKS",
+    "ENGINE_CHECKS",
     "FUSION_CHECKS",
     "GENERATOR_CHECKS",
     "IMPUTER_CHECKS",
     "PROMPT_CHECKS",
     "ROW_PROMPT_CHECKS",
     "check_backbone",
+    "check_balance",
     "check_dataset",
+    "check_engine",
     "check_fingerprint_follows_weights",
     "check_fusion",
     "check_imputer",

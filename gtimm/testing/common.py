@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import random
-import traceback
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,15 @@ import numpy as np
 import torch
 
 from gtimm.core.errors import ConfigError, did_you_mean
-from gtimm.core.licences import UNKNOWN
+from gtimm.core.licences import UNKNOWN, code_licence
+from gtimm.testing.explain import hint, own_line
 
 if TYPE_CHECKING:
     from gtimm.core.plugin import Plugin
 
 Check = Callable[[Any, Any], None]
 """A promise: takes a strategy and what it is tried with, and raises where the promise is broken."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of an object in memory, which is another in each check
 
 
 def check_options_round_trip(plugin: Plugin, given: object = None) -> None:
@@ -41,7 +42,10 @@ def check_unknown_options_are_refused(plugin: Plugin, given: object = None) -> N
 
 def check_licences_are_stated(plugin: Plugin, given: object = None) -> None:
     """The licence of the code is stated, and so is that of weights that are loaded by default."""
-    assert plugin.info.licence.strip(), "info.licence is empty; give the SPDX identifier of the code's licence."
+    assert code_licence(plugin) != UNKNOWN, (
+        "Nobody has stated the licence of the code: give its SPDX identifier as info.licence, or as `license` in the pyproject.toml of "
+        "the package whose entry point it is."
+    )
     assert isinstance(plugin.weights_licence(), str), "weights_licence() must return text, empty where no weights are loaded."
     assert plugin.info.weights_licence != UNKNOWN, "info.weights_licence: find out under which licence the default weights are."
 
@@ -76,7 +80,7 @@ def run_checks(checks: Sequence[Check], plugin: Plugin, given: Any, expected: Ma
     for check in checks:
         name = check.__name__
         try:
-            check(plugin, given)
+            tried(check, plugin, given)
         except (Exception, SystemExit) as error:  # whatever a plug-in does, the other promises are tried too
             if name not in reasons:
                 broken.append((name, error))
@@ -86,16 +90,37 @@ def run_checks(checks: Sequence[Check], plugin: Plugin, given: Any, expected: Ma
                     (name, AssertionError(f"It was expected to fail ({reasons[name]}) and holds; take it off the list."))
                 )
     if broken:
-        lines = [f"{name}: {type(error).__name__}: {error}{_where(plugin, error)}" for name, error in broken]
-        head = f"{type(plugin).__name__} breaks {len(broken)} of {len(checks)} promises."
-        raise AssertionError("\n".join([head, *lines])) from broken[0][1]
+        raise AssertionError(_told(plugin, broken, len(checks))) from broken[0][1]
 
 
-def _where(plugin: Plugin, error: BaseException) -> str:
-    """Return the line of the strategy's own file that raised an error, empty where another one did."""
-    own = inspect.getsourcefile(type(plugin))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+def tried(check: Check, plugin: Plugin, given: Any) -> None:
+    """Run a check; what it raises has a note on what it likely comes from, where that is known."""
+    try:
+        check(plugin, given)
+    except Exception as error:
+        if note := hint(plugin, error):
+            error.add_note(note)
+        raise
+
+
+def _told(plugin: Plugin, broken: Sequence[tuple[str, BaseException]], checks: int) -> str:
+    """Return what is broken in words: an error that several checks met once, with the promises that it kept from being tried."""
+    names: dict[str, list[str]] = {}
+    for name, error in broken:
+        where = own_line(plugin, error)
+        words = f"{type(error).__name__}: {error}" + (f" ({where})" if where else "")
+        words = _ADDRESS.sub("", " ".join([words, *getattr(error, "__notes__", ())]))
+        names.setdefault(words, []).append(name)
+    untried = len(broken) - len(names)
+    lines = [
+        f"{type(plugin).__name__} breaks {len(names)} of {checks} promises"
+        + (f"; {untried} could not be tried." if untried else ".")
+    ]
+    for words, (first, *others) in names.items():
+        lines.append(f"{first}: {words}")
+        if others:
+            lines.append(f"  The same kept these from being tried: {', '.join(others)}.")
+    return "\n".join(lines)
 
 
 def known_checks(checks: Sequence[Check], expected: Mapping[str, str] | None) -> Mapping[str, str]:

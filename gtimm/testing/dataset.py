@@ -18,6 +18,7 @@ from gtimm.core.missing import Missing
 from gtimm.core.splitting import PARTS
 from gtimm.core.targets import is_missing
 from gtimm.testing.common import COMMON_CHECKS, Check, global_seed, global_state, refuse_other, run_checks
+from gtimm.testing.explain import short
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import MultimodalDataset, Splits
@@ -118,7 +119,7 @@ def check_what_is_present_can_be_read(loader: DatasetLoader, given: Loaded) -> N
             there = data.present(m)
             for row in _some(np.flatnonzero(there)):
                 payload = data.payload(m, row)
-                assert not is_missing(payload), f"{part}, row {row}: {m!r} is said to be present and is {payload!r}."
+                assert not is_missing(payload), f"{part}, row {row}: {m!r} is said to be present and is {short(payload)}."
                 _decode(data.kind(m), payload)
             for row in _some(np.flatnonzero(~there)):
                 try:

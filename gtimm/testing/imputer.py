@@ -222,7 +222,7 @@ def check_candidates_fit_the_modality(imputer: Imputer, given: Sample) -> None:
     with trial() as run:
         state = run.fit(imputer, train, given.target)
         view = run.view(imputer, train, "train")
-        items = imputer.pool(view, given.target, state).items
+        items = run.pool(imputer, train, given.target, state, "train").items
         if isinstance(items, Features):
             expected = ("float32", 2, view.dim(given.target))
             found = (str(items.values.dtype), items.values.ndim, items.values.shape[-1])
@@ -306,5 +306,5 @@ def _valid(pool: Pool, data: MultimodalDataset, target: str, pattern: str) -> No
 def _alike(one: tuple[Pool, int, MultimodalDataset], other: tuple[Pool, int, MultimodalDataset], target: str) -> bool:
     """Return whether two items, each of a pool of some data, are the same up to rounding."""
     if isinstance(one[0].items, Features) and isinstance(other[0].items, Features):
-        return np.allclose(one[0].items.values[one[1]], other[0].items.values[other[1]], rtol=CLOSE, atol=CLOSE)
+        return np.allclose(one[0].items.values[one[1]], other[0].items.values[other[1]], rtol=CLOSE, atol=CLOSE, equal_nan=True)
     return content(*one, target) == content(*other, target)

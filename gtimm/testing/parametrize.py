@@ -8,14 +8,18 @@ from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from gtimm.core.backbone import Backbone
+from gtimm.core.balance import Balance
 from gtimm.core.dataset import DatasetLoader
+from gtimm.core.engine import Engine
 from gtimm.core.errors import ConfigError
 from gtimm.core.fusion import Fusion
 from gtimm.core.imputer import Imputer
 from gtimm.core.prompts import Prompts
 from gtimm.testing.backbone import BACKBONE_CHECKS, payloads_for
-from gtimm.testing.common import Check, known_checks
+from gtimm.testing.balance import BALANCE_CHECKS, steps_for
+from gtimm.testing.common import Check, known_checks, tried
 from gtimm.testing.dataset import DATASET_CHECKS, Loaded
+from gtimm.testing.engine import ENGINE_CHECKS
 from gtimm.testing.fusion import fusion_checks, inputs_for
 from gtimm.testing.imputer import imputer_checks, sample_for
 from gtimm.testing.prompts import asked_for, prompt_checks
@@ -30,7 +34,7 @@ def checks_for(strategy: Plugin, **given: Any) -> tuple[tuple[Check, ...], Calla
     """Return the checks of a strategy, and what makes what it is tried with.
 
     Args:
-        strategy: an imputer, a backbone, a fusion, prompts or a data set.
+        strategy: an imputer, a backbone, a fusion, prompts, a balancing method, a data set or an engine.
         given: what it is tried with, as the arguments of `check_imputer`, `check_backbone`, ... have it.
 
     Raises:
@@ -57,9 +61,17 @@ def _kind(strategy: Plugin) -> tuple[tuple[Check, ...], Callable[..., Any]]:
         return prompt_checks(strategy), asked_for
     if isinstance(strategy, DatasetLoader):
         return DATASET_CHECKS, Loaded
+    if isinstance(strategy, Engine):
+        return ENGINE_CHECKS, _nothing
+    if isinstance(strategy, Balance):
+        return BALANCE_CHECKS, steps_for
     raise ConfigError(
-        f"There are no checks for {strategy!r}. Give instances of imputers, backbones, fusions, prompts or data sets, not classes or names."
+        f"There are no checks for {strategy!r}. Give instances of strategies, such as imputers or fusions, not classes or names."
     )
+
+
+def _nothing(engine: Engine) -> None:
+    """Engines are tried with batches of the checks' own."""
 
 
 def parametrize_with_checks(
@@ -77,7 +89,8 @@ def parametrize_with_checks(
         strategies: instances.
         expected_failed_checks: names of checks that are known to fail, with the reason: they are expected failures (`xfail`, strict).
         given: what all of them are tried with, as the arguments of `check_imputer` (`data`, `target`), `check_backbone` (`payloads`),
-            `check_fusion` (`sizes`, `classes`) and `check_prompts` (`classes`, `data`, `target`); by default it is made up.
+            `check_fusion` (`sizes`, `classes`), `check_balance` (`sizes`) and `check_prompts`
+            (`classes`, `data`, `target`); by default it is made up.
 
     Raises:
         ConfigError: no strategies, one of a kind that has no checks, or an expected name that is no check of theirs.
@@ -118,6 +131,6 @@ class _Once:
 
 def _bound(check: Check, given: Callable[[], Any]) -> Callable[[Plugin], None]:
     def bound(strategy: Plugin) -> None:
-        check(strategy, given())
+        tried(check, strategy, given())
 
     return update_wrapper(bound, check)

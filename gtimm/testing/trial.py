@@ -18,6 +18,7 @@ from gtimm.core.pool import Features, Payloads, Pool, Requests
 from gtimm.core.registry import registry
 from gtimm.core.view import DatasetView
 from gtimm.core.workspace import Workspace
+from gtimm.testing.explain import short
 from gtimm.testing.samples import Plain
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Trial:
         """Fit on training data; what a source offers is made when it is asked for."""
         state = imputer.fit(self.view(imputer, train, "train", depth), target)
         assert isinstance(state, dict), (
-            f"fit() returned {state!r}; it must be a dictionary of arrays, empty where nothing is learned."
+            f"fit() returned {short(state)}; it must be a dictionary of arrays, empty where nothing is learned."
         )
         return state
 
@@ -103,7 +104,10 @@ class Trial:
     ) -> Pool:
         """Return the pool of a data set; the imputer gets a copy of the state."""
         found = imputer.pool(self.view(imputer, data, role, depth), target, copy.deepcopy(state))
-        assert isinstance(found, Pool), f"pool() returned {found!r}; it must be a Pool."
+        assert isinstance(found, Pool), f"pool() returned {short(found)}; it must be a Pool."
+        if isinstance(found.items, Features):
+            dtype = found.items.values.dtype
+            assert dtype.kind in "fiu", f"The pool holds vectors of {dtype}; they must be float32."
         return found
 
     def outcome(self, imputer: Imputer, sealed: tuple[MultimodalDataset, MultimodalDataset], target: str) -> Outcome:

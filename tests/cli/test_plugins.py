@@ -272,3 +272,32 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 )
 def test_types_are_written_as_in_code(annotation: Any, text: str) -> None:
     assert written(annotation) == text
+
+
+def test_a_group_that_nobody_reads_and_a_name_that_nobody_can_use_are_said(tmp_path: Path) -> None:
+    points = {"fusions": {"mine": "their_fusion:Mine"}, "imputers": {"odd name": "their_fusion:Mine"}}
+    install(tmp_path, "their_fusion", points, "raise SystemExit('imported')")
+    listed, named = outside(tmp_path, "plugins", "--json"), outside(tmp_path, "plugins", "mine")
+    for done in (listed, named):
+        assert "'mine' of their_fusion stands in the entry-point group 'gtimm.fusions', which nobody reads." in done.stderr
+        assert "Did you mean 'gtimm.fusion'?" in done.stderr
+    notes = {row["name"]: row["note"] for row in json.loads(listed.stdout)}
+    assert notes["odd name"] == "a name that nobody can use"
+    assert "mine" not in notes
+    assert "Warning" not in outside(tmp_path / "nothing", "plugins", "--json").stderr
+
+
+def test_a_plugin_without_a_licence_is_not_for_commercial_use_and_its_package_may_state_one(tmp_path: Path) -> None:
+    source = (
+        (ROOT / "docs/how-to/plug-in.md").read_text(encoding="utf-8").split("```python\n# shrunk_mean.py\n")[1].split("```")[0]
+    )
+    source = source.replace(', licence="MIT"', "")
+    install(tmp_path, "shrunk_mean", {"imputers": {"shrunk-mean": "shrunk_mean:ShrunkMean"}}, source)
+    said = outside(tmp_path, "plugins", "shrunk-mean").stdout
+    assert "licence: code unknown; weights none" in said
+    assert "commercial use: code: nobody has stated the licence" in said
+    with next(tmp_path.glob("*.dist-info/METADATA")).open("a") as file:
+        file.write("License-Expression: MIT\n")
+    said = outside(tmp_path, "plugins", "shrunk-mean").stdout
+    assert "licence: code MIT; weights none" in said
+    assert "commercial use: allowed" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import Distribution, EntryPoint
 from typing import Any, ClassVar
 
 import pytest
@@ -12,9 +13,10 @@ from gtimm import Pipeline
 from gtimm.backbones.clip import Clip
 from gtimm.backbones.imagebind.backbone import ImageBind
 from gtimm.core.errors import ConfigError, LicenceError
-from gtimm.core.licences import KNOWN, UNKNOWN, licences, names_in, refusal
+from gtimm.core.licences import KNOWN, UNKNOWN, code_licence, licences, names_in, objections, refusal
+from gtimm.core.package_licence import package_licence
 from gtimm.core.plugin import Info
-from gtimm.core.registry import registry
+from gtimm.core.registry import Entry, registry
 from gtimm.engines.local import LocalEngine
 from gtimm.imputers.audioldm2 import AudioLDM2
 from gtimm.imputers.speech import Speech
@@ -75,7 +77,7 @@ def test_every_strategy_of_ours_states_licences_that_are_known(group: Any) -> No
     ours = [name for name, entry in registry(group).view.items() if entry.distribution == "gtimm"]
     for name in ours:
         info = registry(group).load(name).info
-        assert info.licence == "Apache-2.0"
+        assert code_licence(registry(group).load(name)) == "Apache-2.0"
         assert set(names_in(info.weights_licence)) <= set(KNOWN)
 
 
@@ -87,8 +89,8 @@ def test_every_strategy_of_ours_states_licences_that_are_known(group: Any) -> No
         ("CC-BY-NC-4.0 OR MIT", ""),
         ("Beerware", "Beerware: not known to gtimm"),
         ("", ""),
-        ("  ", "nobody has stated their licence"),
-        ("()", "nobody has stated their licence"),
+        ("  ", "nobody has stated the licence"),
+        ("()", "nobody has stated the licence"),
         ("cc-by-nc-4.0", "CC-BY-NC-4.0: no commercial use"),
         ("mit and Cc-By-Nc-4.0", "CC-BY-NC-4.0: no commercial use"),
         ("(CC-BY-NC-4.0)", "CC-BY-NC-4.0: no commercial use"),
@@ -191,3 +193,81 @@ def test_one_strategy_with_several_weights_says_all() -> None:
 def test_commercial_is_true_or_false(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"option 'commercial'.*boolean"):
         Pipeline("toy", commercial=wrong)
+
+
+class Packaged(LocalEngine):
+    """A plug-in that says nothing of its licence."""
+
+
+def distribution(fields: str) -> Distribution:
+    return Metadata(f"Metadata-Version: 2.4\nName: theirs\nVersion: 1.0\n{fields}\n")
+
+
+class Metadata(Distribution):
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def read_text(self, filename: str) -> str | None:
+        return self.text if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("fields", "licence"),
+    [
+        ("License-Expression: MIT OR Apache-2.0", "MIT OR Apache-2.0"),
+        ("License-Expression: CC-BY-NC-4.0\nClassifier: License :: OSI Approved :: MIT License", "CC-BY-NC-4.0"),
+        ("License-Expression: MIT (for research only)", ""),
+        ("License-Expression: MIT; see the file", ""),
+        ("License: MIT", "MIT"),
+        ("License: mit license", "MIT"),
+        ("License: Apache License, Version 2.0", "Apache-2.0"),
+        ("License: MIT, not for commercial use", ""),
+        ("License: MIT or a similar one", ""),
+        ("License: BSD", ""),
+        ("License: UNKNOWN\nClassifier: License :: OSI Approved :: ISC License (ISCL)", "ISC"),
+        ("License: Copyright us\n        Permission is granted\nClassifier: License :: OSI Approved :: MIT License", "MIT"),
+        ("License: Copyright us\n        Permission is granted", ""),
+        ("License: MIT\nClassifier: License :: Free for non-commercial use", ""),
+        ("License: MIT\nClassifier: License :: OSI Approved", "MIT"),
+        ("Classifier: License :: OSI Approved :: Apache Software License", "Apache-2.0"),
+        (
+            "Classifier: License :: OSI Approved :: MIT License\n"
+            "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)",
+            "MIT AND GPL-3.0-only",
+        ),
+        ("Classifier: License :: Other/Proprietary License", ""),
+        ("Classifier: Typing :: Typed", ""),
+        ("", ""),
+    ],
+)
+def test_a_package_states_its_licence_by_spdx_or_by_a_spelling_that_means_one(fields: str, licence: str) -> None:
+    assert package_licence(distribution(fields)) == licence
+
+
+def test_damaged_metadata_states_nothing() -> None:
+    class Damaged(Metadata):
+        def read_text(self, filename: str) -> str | None:
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, "damaged")
+
+    assert package_licence(Damaged("")) == ""
+
+
+@pytest.mark.parametrize(("fields", "why"), [("License: MIT", []), ("", ["code: nobody has stated the licence"])])
+def test_a_plugin_that_says_nothing_is_under_the_licence_of_its_package_or_refused(
+    fields: str, why: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("packaged", f"{__name__}:Packaged", "gtimm.engines")
+    vars(point).update(dist=distribution(fields))
+    monkeypatch.setitem(registry("engines")._entries, "packaged", [Entry("packaged", point)])
+    assert objections(Packaged) == objections(Packaged()) == why
+    if why:
+        with pytest.raises(LicenceError, match=r"packaged \(code: nobody has stated the licence\).*Info\(licence=\.\.\.\)"):
+            Pipeline("toy", engine="packaged", commercial=True)
+
+
+def test_what_derives_from_a_strategy_of_ours_is_not_ours() -> None:
+    assert code_licence(LocalEngine) == "Apache-2.0"
+    assert code_licence(Packaged) == UNKNOWN

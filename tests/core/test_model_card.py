@@ -70,7 +70,7 @@ def test_scores_are_those_of_evaluate_the_last_of_each_data(generated: Pipeline)
 
 
 class Bound(ToyBackbone):
-    info: ClassVar[Info] = Info(kinds=("vector",), weights_licence="CC-BY-NC-SA-4.0")
+    info: ClassVar[Info] = Info(kinds=("vector",), licence="Apache-2.0", weights_licence="CC-BY-NC-SA-4.0")
 
 
 def test_it_says_which_licences_speak_against_commercial_use(generated: Pipeline) -> None:

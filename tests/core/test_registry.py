@@ -135,7 +135,7 @@ def test_an_entry_point_that_names_no_class_says_so(target: str) -> None:
 
 def test_a_name_that_does_not_print_can_be_used_by_nobody() -> None:
     found = shapes(point("\x1b[31mred", ROUND), point("a/b", ROUND))
-    with pytest.raises(PluginError, match=r"name '\\x1b\[31mred' of others holds characters that do not print"):
+    with pytest.raises(PluginError, match=r"name '\\x1b\[31mred' of others holds blanks or characters that do not print"):
         found.load("\x1b[31mred")
     assert found.load("a/b") is Round
 
@@ -228,3 +228,20 @@ def test_every_public_name_resolves() -> None:
         assert name in dir(gtimm)
     with pytest.raises(AttributeError, match="pipline"):
         _ = gtimm.pipline
+
+
+def test_of_a_name_that_is_claimed_twice_the_one_that_is_used_is_named_and_found() -> None:
+    found = shapes(point("a", SQUARE, "others"), point("a", ROUND, "gtimm"))
+    with pytest.raises(ConfigError, match=r"already registered in 'shapes' by gtimm \(.*Round\)"):
+        found.register("a", Square)
+    assert found.view["a"].distribution == "gtimm"
+    assert found.spec(Round(size=2)) == {"name": "a", "size": 2}
+    assert found.entry_of(Square) is None
+
+
+@pytest.mark.parametrize("name", ["odd name", "a\u00a0b", "a\tb", ""])
+def test_a_name_that_is_no_word_is_refused_wherever_it_comes_from(name: str) -> None:
+    with pytest.raises(ConfigError, match="a word without blanks"):
+        shapes().register(name, Round)
+    with pytest.raises(PluginError, match="holds blanks or characters that do not print"):
+        shapes(point(name, ROUND)).load(name)

@@ -15,6 +15,7 @@ from elsewhere import doubling, dying, looking, meeting, refusing, unmakeable, w
 
 from gtimm.core.errors import ConfigError, DataError, EngineError, LostBatchError, PluginError
 from gtimm.engines.ray import RayEngine
+from gtimm.testing import check_engine
 
 ray = pytest.importorskip("ray", reason="the extra gtimm[ray] is not installed")
 
@@ -34,6 +35,10 @@ class Counted:
     def __getitem__(self, index: int) -> int:
         self.read += 1
         return index
+
+
+def test_it_keeps_what_every_engine_promises() -> None:
+    check_engine(RayEngine(workers=2, cpus=1, gpus=0))
 
 
 def test_every_batch_is_run_once_and_few_are_read_ahead() -> None:

@@ -25,7 +25,6 @@ from gtimm.experiments.cells import Cell, read_cell, write_cell
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.rows import costs_of, detail_of, patterns_of, rows_of, simulated
-from gtimm.experiments.statistics import Bootstrap
 
 TRAIN = {"epochs": 10, "lr": 0.1}
 FILLS = ("zero-fill", "mean-fill", "class-mean", "hot-deck")
@@ -284,7 +283,7 @@ def test_rows_and_patterns_have_the_form_of_results() -> None:
     made = grid(data)
     planned = made.plan(settings())
     cells = made.complete(planned)
-    rows = rows_of(cells, Bootstrap(45, 2), every_score=True)
+    rows = rows_of(cells, every_score=True)
     assert {row["metric"] for row in rows} == {"accuracy", "macro_f1", "top3_accuracy", "ece"}
     checked = Results.model_validate({"rows": rows, "patterns": patterns_of(data, simulated(planned[1:2]))})
     assert [p.rows for p in checked.patterns if p.note] == [30, 30, 23, 22]

@@ -11,7 +11,7 @@ from gtimm.core.metrics import top_k_accuracy
 from gtimm.experiments.cells import Cell, Scored
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.scoring import as_metric, f1_by_row
-from gtimm.experiments.statistics import Bootstrap
+from gtimm.experiments.statistics import interval
 
 
 def sample(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ def test_an_f1_has_an_interval_although_rows_may_count_below_zero_and_other_scor
     predicted, labels = sample(300, 0)
     values = np.stack([f1_by_row(predicted, labels, 4), f1_by_row(predicted[::-1], labels, 4)])
     assert values.min() < 0
-    found = Bootstrap(300, 2, signed=True).interval(values)
+    found = interval(values)
     assert 0 <= found.low < found.mean < found.high <= 1
     with pytest.raises(ValueError, match="difference=True"):
-        Bootstrap(300, 2).interval(values)
+        interval(values - 1)

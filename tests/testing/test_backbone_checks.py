@@ -128,14 +128,14 @@ class StaysHome(ToyBackbone):
 
 
 class TakesAll(ToyBackbone):
-    info: ClassVar[Info] = Info(kinds=("vector",))
+    info: ClassVar[Info] = Info(kinds=("vector",), licence="MIT")
 
     def check_kind(self, kind: str) -> None:
         pass
 
 
 class SaysOneSpace(ToyBackbone):
-    info: ClassVar[Info] = Info(kinds=("vector", "text"), one_space=("vector", "text"))
+    info: ClassVar[Info] = Info(kinds=("vector", "text"), one_space=("vector", "text"), licence="MIT")
 
     def size(self, kind: str, depth: str = "pooled") -> int:
         return 3 if kind == "text" else 4
@@ -145,7 +145,7 @@ class SaysOneSpace(ToyBackbone):
 
 
 class SaysOtherKinds(ToyBackbone):
-    info: ClassVar[Info] = Info(kinds=("vector", "text"), one_space=("vector", "image"))
+    info: ClassVar[Info] = Info(kinds=("vector", "text"), one_space=("vector", "image"), licence="MIT")
 
 
 class Rolls(ToyBackbone):
@@ -175,7 +175,7 @@ class Unlicensed(ToyBackbone):
 class Prompted(ToyBackbone):
     """A last block that adds the mean of the tokens, and a bend."""
 
-    info: ClassVar[Info] = Info(kinds=("vector",), depths=("pooled", "last_block"))
+    info: ClassVar[Info] = Info(kinds=("vector",), depths=("pooled", "last_block"), licence="MIT")
 
     def encode(self, kind: str, batch: Any, depth: str = "pooled") -> Any:
         return batch if depth == "last_block" else torch.tanh(batch)
@@ -233,7 +233,7 @@ BROKEN = [
     (Branching(), "check_last_block_finishes", "data-dependent"),
     (Unsaved(scale=2.0), "check_options_round_trip", "became Unsaved"),
     (TakesAnything(), "check_unknown_options_are_refused", "took an option"),
-    (Unlicensed(), "check_licences_are_stated", "info.licence is empty"),
+    (Unlicensed(), "check_licences_are_stated", "Nobody has stated the licence of the code"),
 ]
 
 

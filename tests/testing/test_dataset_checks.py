@@ -39,6 +39,8 @@ def test_every_data_set_of_ours_is_tried_where_its_files_are_made() -> None:
 
 
 class Honest(DatasetLoader):
+    info: ClassVar[Info] = Info(licence="MIT")
+
     rows: int = 12
 
     def load(self) -> Splits:
@@ -172,7 +174,7 @@ BROKEN = [
     (CannotBeSealed(), "check_rows_can_be_sealed", "12 rows left, not 6"),
     (LosesOptions(rows=14), "check_options_round_trip", "became LosesOptions"),
     (TakesAnything(), "check_unknown_options_are_refused", "took an option"),
-    (Unlicensed(), "check_licences_are_stated", "info.licence is empty"),
+    (Unlicensed(), "check_licences_are_stated", "Nobody has stated the licence of the code"),
 ]
 
 

@@ -64,7 +64,7 @@ class HonestHead(Head):
 
 
 class Honest(Fusion):
-    info: ClassVar[Info] = Info(accepts_absent=True)
+    info: ClassVar[Info] = Info(accepts_absent=True, licence="MIT")
     head: ClassVar[type[Head]] = HonestHead
 
     scale: float = 1.0
@@ -75,7 +75,7 @@ class Honest(Fusion):
 
 def with_head(head: type[Head], **info: Any) -> Honest:
     """An honest fusion with another head."""
-    members = {"head": head, "info": Info(**{"accepts_absent": True, **info}), "__module__": __name__}
+    members = {"head": head, "info": Info(**{"accepts_absent": True, "licence": "MIT", **info}), "__module__": __name__}
     return type(
         f"With{head.__name__}", (Honest,), {**members, "__annotations__": {"head": "ClassVar[Any]", "info": "ClassVar[Any]"}}
     )()
@@ -127,6 +127,11 @@ class Idle(HonestHead):
     def __init__(self, sizes: dict[str, int], classes: int) -> None:
         super().__init__(sizes, classes)
         self.idle = nn.Parameter(torch.zeros(3))
+
+
+class NoNumbers(HonestHead):
+    def forward(self, x: dict[str, Tensor], filled: Tensor, observed: Tensor) -> Tensor:
+        return super().forward(x, filled, observed) * torch.nan
 
 
 class Roots(HonestHead):
@@ -221,10 +226,11 @@ BROKEN = [
     (with_head(ReadsAbsent), "check_absent_values_are_never_read", "changed the logits"),
     (with_head(Idle), "check_any_missing_pattern", "'idle' gets no gradient"),
     (with_head(Roots), "check_any_missing_pattern", "is not finite"),
+    (with_head(NoNumbers), "check_any_missing_pattern", "not finite"),
     (with_head(Centres), "check_no_dependence_on_batch_mates", "when it is alone"),
     (with_head(NeedsRows), "check_empty_batch", "0 elements"),
     (with_head(GoesByPlace), "check_features_are_found_by_name", "order of the mapping"),
-    (with_head(Branches), "check_many_heads_train_as_one", "vmap"),
+    (with_head(Branches), "check_many_heads_train_as_one", "torch.func.vmap: use torch.where"),
     (with_head(Forgets, stackable=False), "check_state_survives_saving", "keep all in parameters"),
     (with_head(ClaimsOthers), "check_own_parameters_are_a_modality_s_own", "moves"),
     (with_head(ClaimsNobody), "check_own_parameters_are_a_modality_s_own", "has no such parameter"),
@@ -233,7 +239,7 @@ BROKEN = [
     (HidesNumbers(), "check_hide_is_a_pure_mask", "not bool"),
     (LosesOptions(scale=2.0), "check_options_round_trip", "became LosesOptions"),
     (TakesAnything(), "check_unknown_options_are_refused", "took an option"),
-    (Unlicensed(), "check_licences_are_stated", "info.licence is empty"),
+    (Unlicensed(), "check_licences_are_stated", "Nobody has stated the licence of the code"),
 ]
 
 

@@ -79,7 +79,7 @@ def test_every_imputer_of_ours_is_tried_here() -> None:
 class Honest(Imputer):
     """The mean of what is there."""
 
-    info: ClassVar[Info] = Info(items="feature")
+    info: ClassVar[Info] = Info(items="feature", licence="MIT")
 
     shift: float = 0.0
 
@@ -94,7 +94,7 @@ class Honest(Imputer):
 
 
 class Zeros(Imputer):
-    info: ClassVar[Info] = Info(items="feature")
+    info: ClassVar[Info] = Info(items="feature", licence="MIT")
 
     def pool(self, view: Any, target: str, state: Any) -> Pool:
         return Pool.constant(Features(np.zeros((1, view.dim(target)), np.float32)), view.rows)
@@ -206,11 +206,11 @@ class Doubles(Honest):
 
 
 class SaysRows(Honest):
-    info: ClassVar[Info] = Info(items="row")
+    info: ClassVar[Info] = Info(items="row", licence="MIT")
 
 
 class SaysLastBlock(Honest):
-    info: ClassVar[Info] = Info(items="feature", depths=("pooled", "last_block"))
+    info: ClassVar[Info] = Info(items="feature", depths=("pooled", "last_block"), licence="MIT")
 
 
 class LosesOptions(Honest):
@@ -255,7 +255,7 @@ BROKEN = [
     (LosesOptions(shift=1.0), "check_options_round_trip", "became LosesOptions"),
     (NotInJson(), "check_options_round_trip", "serialize unknown type"),
     (TakesAnything(), "check_unknown_options_are_refused", "took an option"),
-    (Unlicensed(), "check_licences_are_stated", "info.licence is empty"),
+    (Unlicensed(), "check_licences_are_stated", "Nobody has stated the licence of the code"),
 ]
 
 

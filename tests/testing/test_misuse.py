@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from toys import ToyBackbone
 
 from gtimm import MultimodalDataset
+from gtimm.balance.ogm_ge import OgmGe
 from gtimm.core.errors import ConfigError, IncompatibleError
 from gtimm.core.imputer import Imputer
+from gtimm.core.plugin import Info
 from gtimm.core.pool import Features, Pool
 from gtimm.data.digits import Digits
+from gtimm.engines.local import LocalEngine
 from gtimm.fusion.late import LateFusion
 from gtimm.fusion.score import ScoreFusion
 from gtimm.imputers.fill import MeanFill
@@ -22,7 +25,9 @@ from gtimm.prompts.label import LabelPrompts
 from gtimm.prompts.text import TextPrompts
 from gtimm.testing import (
     check_backbone,
+    check_balance,
     check_dataset,
+    check_engine,
     check_fusion,
     check_imputer,
     check_prompts,
@@ -36,6 +41,8 @@ KINDS: list[tuple[Callable[..., None], Any]] = [
     (check_fusion, LateFusion),
     (check_prompts, LabelPrompts),
     (check_dataset, Digits),
+    (check_balance, OgmGe),
+    (check_engine, LocalEngine),
 ]
 
 
@@ -131,13 +138,20 @@ def test_expected_failures_have_reasons(expected: Any) -> None:
 
 
 class Fill(Imputer):
+    info: ClassVar[Info] = Info(licence="MIT")
+
     def pool(self, view: Any, target: str, state: Any) -> Pool:
         return Pool.constant(Features(np.zeros((1, view.dim(target)), np.float32)), view.rows)
 
 
 class NoPool(Fill):
     def pool(self, view: Any, target: str, state: Any) -> Any:
-        return [0]
+        return np.zeros((40, 50))
+
+
+class Letters(Fill):
+    def pool(self, view: Any, target: str, state: Any) -> Pool:
+        return Pool.constant(Features(np.array([["a", "b"]])), view.rows)  # type: ignore[arg-type]
 
 
 class NoState(Fill):
@@ -153,18 +167,59 @@ class Ends(Fill):
 @pytest.mark.parametrize(
     ("imputer", "message"),
     [
-        (NoPool(), r"pool\(\) returned \[0\]; it must be a Pool"),
+        (NoPool(), r"pool\(\) returned an ndarray of float64, shape \(40, 50\); it must be a Pool"),
+        (Letters(), "The pool holds vectors of <U1; they must be float32"),
         (NoState(), r"fit\(\) returned None; it must be a dictionary of arrays"),
-        (Ends(), "check_single_row: SystemExit: 5"),
+        (Ends(), "check_present_values_are_untouched: SystemExit: 5"),
     ],
 )
 def test_what_breaks_nearly_all_says_why(imputer: Imputer, message: str) -> None:
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(AssertionError, match=message) as caught:
         check_imputer(imputer)
+    assert str(caught.value).count("check_single_row") == 1
+    assert "The same kept these from being tried: " in str(caught.value)
+    assert len(str(caught.value)) < 1500
+
+
+class Unlabelled(Fill):
+    def pool(self, view: Any, target: str, state: Any) -> Pool:
+        return Pool.rows(np.flatnonzero(view.labels >= 0), view.labels, view.labels, len(view.classes))
+
+
+class Asserts(Fill):
+    def pool(self, view: Any, target: str, state: Any) -> Pool:
+        assert view.labels is not None
+        return super().pool(view, target, state)
+
+
+@pytest.mark.parametrize("imputer", [Unlabelled(), Asserts()])
+def test_labels_that_are_none_are_explained(imputer: Imputer) -> None:
+    with pytest.raises(AssertionError, match=r"breaks 1 of 16 promises; 11 could not be tried\.") as caught:
+        check_imputer(imputer)
+    assert str(caught.value).count("they are None unless info says needs_label=True") == 1
+    checks = dict(case.values[1:] and (case.id, case.values[1]) for case in parametrize_with_checks([imputer]).args[1])
+    with pytest.raises((TypeError, AssertionError)) as alone:
+        next(check for name, check in checks.items() if name.endswith("single_row"))(imputer)
+    assert "needs_label=True" in alone.value.__notes__[0]
+
+
+class NoHead(ScoreFusion):
+    info: ClassVar[Info] = Info(licence="MIT")
+
+    def build(self, sizes: dict[str, int], classes: int, encoder: Any = None) -> Any:
+        return None
+
+
+def test_what_is_no_head_is_told_once() -> None:
+    with pytest.raises(AssertionError, match=r"build\(\) returned None; it must be a Head") as caught:
+        check_fusion(NoHead())
+    assert str(caught.value).count("returned None") == 1
 
 
 def test_a_failure_with_several_modalities_alone_can_be_expected() -> None:
     class ScoresPairs(ScoreFusion):
+        info: ClassVar[Info] = Info(licence="MIT")
+
         def build(self, sizes: dict[str, int], classes: int, encoder: Any = None) -> Any:
             head = super().build(sizes, classes, encoder)
             if len(sizes) > 1:

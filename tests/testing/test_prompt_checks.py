@@ -49,7 +49,7 @@ def test_prompts_from_a_file_keep_every_promise_with_its_classes(tmp_path: Path)
 
 
 class Honest(Prompts):
-    info: ClassVar[Info] = Info(kinds=("image", "audio"))
+    info: ClassVar[Info] = Info(kinds=("image", "audio"), licence="MIT")
 
     words: tuple[str, ...] = WORDS
 
@@ -120,7 +120,7 @@ class Unlicensed(Honest):
 
 
 class ByRow(RowPrompts):
-    info: ClassVar[Info] = Info(kinds=("image",))
+    info: ClassVar[Info] = Info(kinds=("image",), licence="MIT")
 
     def texts(self, view: Any, target: str) -> list[str | None]:
         there = view.present("caption")
@@ -168,7 +168,7 @@ BROKEN = [
     (Sorts(), "check_input_is_not_mutated", "changed the list of classes"),
     (LosesOptions(words=("big",)), "check_options_round_trip", "became LosesOptions"),
     (TakesAnything(), "check_unknown_options_are_refused", "took an option"),
-    (Unlicensed(), "check_licences_are_stated", "info.licence is empty"),
+    (Unlicensed(), "check_licences_are_stated", "Nobody has stated the licence of the code"),
 ]
 BY_ROW = [
     (OneShort(), "check_a_text_or_none_for_every_row", "23 texts for 24 rows"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.experiments.rows import compare_pairs
-from gtimm.experiments.statistics import LEVEL, Bootstrap, holm, paired_p_value
+from gtimm.experiments.statistics import LEVEL, holm, paired_p_value
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
@@ -130,13 +130,11 @@ def contests(entries: Sequence[Entry], cells: Mapping[str, Cell]) -> list[Contes
     return result
 
 
-def compare_all(
-    plan: ComparePlan, found: Sequence[Contest], cells: Mapping[str, Cell], bootstrap: Bootstrap
-) -> list[dict[str, Any]]:
+def compare_all(plan: ComparePlan, found: Sequence[Contest], cells: Mapping[str, Cell]) -> list[dict[str, Any]]:
     """Return all comparisons, as in `results.json`, and hand each to its contest; p-values are corrected over all tests of the run."""
     pairs = [(contest, pair) for contest in found for pair in contest.pairs()]
     outcomes = [(pair.one.cell(cells), pair.other.cell(cells)) for _, pair in pairs]
-    compared = compare_pairs(outcomes, bootstrap)
+    compared = compare_pairs(outcomes)
     tested = [place for place, (_, pair) in enumerate(pairs) if pair.tested]
     p_values = [paired_p_value(one.values - other.values) for one, other in outcomes]
     for place, adjusted in zip(tested, holm([p_values[place] for place in tested]), strict=True):

@@ -18,7 +18,6 @@ from gtimm.experiments.gallery import largest, write_gallery
 from gtimm.experiments.identity import data_digest
 from gtimm.experiments.robustness import Trend, relative_robustness
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
-from gtimm.experiments.statistics import Bootstrap
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,12 +78,11 @@ def conclude(plan: ComparePlan, cells: Mapping[str, Cell], folder: RunFolder | N
     grid = plan.grid
     data = grid.data
     assert data.test.labels is not None
-    bootstrap = Bootstrap(len(data.test), len(grid.seeds))
     shown = _once(plan.entries)
-    rows = rows_of([entry.cell(cells) for entry in shown], bootstrap, every_score=True)
+    rows = rows_of([entry.cell(cells) for entry in shown], every_score=True)
     _add_robustness(rows, shown, cells, len(data.test))
     found = contests(plan.entries, cells)
-    comparisons = compare_all(plan, found, cells, bootstrap)
+    comparisons = compare_all(plan, found, cells)
     name = shown[0].job.setting.dataset
     results: dict[str, Any] = {
         "kind": "compare",

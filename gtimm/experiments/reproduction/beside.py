@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from gtimm.experiments.reproduction.paper import Value, heading, label, published
 from gtimm.experiments.schema import Published
+from gtimm.experiments.statistics import interval
 
 if TYPE_CHECKING:
     from gtimm.core.dataset import Splits
     from gtimm.experiments.reproduction.bench import Bench, Place, Plan
-    from gtimm.experiments.statistics import Bootstrap, Interval
+    from gtimm.experiments.statistics import Interval
     from gtimm.experiments.sweeps.curves import Cells
 
 ODD = " of the paper: "
 """Stands in notes about the paper itself, after the exhibit."""
 
 
-def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits, bootstrap: Bootstrap) -> list[Published]:
+def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits) -> list[Published]:
     """Return an exhibit's cells: ours, and what the paper has besides.
 
     Of a data set that the paper has, its own lines are given; of another one all, as they are without a difference.
@@ -28,11 +29,10 @@ def beside(plan: Plan, bench: Bench, cells: Cells, data: Splits, bootstrap: Boot
         bench: the preset and choices.
         cells: by key.
         data: the splits, for what is counted.
-        bootstrap: of the test rows and seeds.
     """
     reason = bench.preset.path_only.get(plan.name, "")
     trained = [p.setting.key() for p in plan.places if p.setting is not None and p.setting.key() in cells]
-    intervals = dict(zip(trained, bootstrap.intervals([cells[key].values for key in trained]), strict=True))
+    intervals = {key: interval(cells[key].values) for key in trained}
     found = [_cell(plan, place, bench, cells, data, intervals, reason) for place in plan.places]
     exhibit = published().exhibit(plan.name)
     there = {(label(place.at), place.column) for place in plan.places}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gtimm.experiments.reproduction.paper import heading
 from gtimm.experiments.rows import compare_pairs
-from gtimm.experiments.statistics import LEVEL, holm, paired_p_value
+from gtimm.experiments.statistics import LEVEL, holm, interval, paired_p_value
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
     from gtimm.experiments.reproduction.bench import Claim
-    from gtimm.experiments.statistics import Bootstrap, Interval
+    from gtimm.experiments.statistics import Interval
     from gtimm.experiments.sweeps.curves import Cells
 
 Verdict = Literal["holds", "mixed", "undecided", "fails"]
@@ -83,22 +83,23 @@ class Finding:
         return f"{says}{counted}; the lowest, {where}: {least.points}."
 
 
-def held(exhibit: str, claims: Sequence[Claim], cells: Cells, bootstrap: Bootstrap) -> list[Finding]:
+def held(exhibit: str, claims: Sequence[Claim], cells: Cells) -> list[Finding]:
     """Return a finding for each claim of which some difference can be had.
 
     Args:
         exhibit: that the claims are drawn from.
         claims: of one exhibit.
         cells: by key.
-        bootstrap: of the test rows and seeds.
     """
     found = []
     for claim in claims:
         there = [(where, a, b) for where, a, b in claim.pairs if a.key() in cells and b.key() in cells]
         pairs = [(cells[a.key()], cells[b.key()]) for _, a, b in there]
-        intervals = bootstrap.intervals([one.values - other.values for one, other in pairs], difference=True)
         if pairs:
-            differences = [(where, interval) for (where, _, _), interval in zip(there, intervals, strict=True)]
+            differences = [
+                (where, interval(one.values - other.values, difference=True))
+                for (where, _, _), (one, other) in zip(there, pairs, strict=True)
+            ]
             p_values = holm([paired_p_value(one.values - other.values) for one, other in pairs])
             found.append(Finding(exhibit, claim.says, differences, p_values, pairs, claim.ours))
     return found
@@ -116,10 +117,10 @@ def said(findings: Sequence[Finding], path_only: Collection[str] = ()) -> list[s
     return found
 
 
-def compared(findings: Sequence[Finding], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+def compared(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return the differences of all findings as comparisons of `results.json`, each once, p-values corrected for their number."""
     pairs = {(one.setting.key(), other.setting.key()): (one, other) for found in findings for one, other in found.pairs}
-    rows = compare_pairs(list(pairs.values()), bootstrap)
+    rows = compare_pairs(list(pairs.values()))
     p_values = [paired_p_value(one.values - other.values) for one, other in pairs.values()]
     return [
         {**row, "p_value": p, "p_adjusted": adjusted, "correction": "Holm"}

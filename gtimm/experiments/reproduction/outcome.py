@@ -14,7 +14,6 @@ from gtimm.experiments.reproduction.paper import heading, published
 from gtimm.experiments.rows import costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.experiments.schema import Sweep
 from gtimm.experiments.scoring import as_metric
-from gtimm.experiments.statistics import Bootstrap
 from gtimm.experiments.sweeps.curves import by_key
 from gtimm.experiments.sweeps.frontier import frontier, knee_sentence
 
@@ -38,7 +37,6 @@ class Outcome:
         bench: the preset and choices.
         plans: the exhibits.
         data: the splits.
-        seeds: how many.
         cells: what was found.
         jobs: by which, in order.
         counters: items generated and payloads embedded.
@@ -47,13 +45,9 @@ class Outcome:
     bench: Bench
     plans: Sequence[Plan]
     data: Splits
-    seeds: int
     cells: list[Cell] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=lambda: {"generated": 0, "embedded": 0})
-
-    def __post_init__(self) -> None:
-        self.bootstrap = Bootstrap(len(self.data.test), self.seeds, signed=self.bench.metric.endswith("_f1"))
 
     def add(self, cells: Sequence[Cell], jobs: Sequence[Job], counters: Mapping[str, int]) -> None:
         """Take what a grid found."""
@@ -71,7 +65,7 @@ class Outcome:
     def findings(self) -> list[Finding]:
         """Return what the paper concludes beside our differences."""
         cells = self.by_key
-        return [one for plan in self.plans for one in held(plan.name, plan.claims, cells, self.bootstrap)]
+        return [one for plan in self.plans for one in held(plan.name, plan.claims, cells)]
 
     def parts(self) -> dict[str, Any]:
         """Return the parts of `results.json` that follow from cells."""
@@ -80,13 +74,11 @@ class Outcome:
             "data": dict(self.data.facts),
             "tests": dict.fromkeys({cell.setting.dataset for cell in self.cells}, data_digest(self.data.test)),
             "rows": self._rows(),
-            "comparisons": compared(findings, self.bootstrap),
+            "comparisons": compared(findings),
             "verdict": verdict(findings, self.bench.preset.path_only),
-            "published": [
-                one.model_dump() for plan in self.plans for one in beside(plan, self.bench, cells, self.data, self.bootstrap)
-            ],
+            "published": [one.model_dump() for plan in self.plans for one in beside(plan, self.bench, cells, self.data)],
             "sweeps": [one.model_dump() for one in self._sweeps(cells)],
-            "matrices": [m.matrix(cells, self.bootstrap).model_dump() for plan in self.plans for m in plan.matrices],
+            "matrices": [m.matrix(cells).model_dump() for plan in self.plans for m in plan.matrices],
             "details": self._details(cells),
             "costs": costs_of(self.cells, self._workspace) if self.jobs else [],
             "patterns": patterns_of(self.data, simulated(self.jobs)),
@@ -111,7 +103,7 @@ class Outcome:
         reasons = self.bench.preset.path_only
         plans = [plan for plan in self.plans if plan.name not in reasons]
         sound = {setting.key() for plan in plans for target in plan.targets() for setting in plan.settings(target)}
-        rows = rows_of(self.cells, self.bootstrap)
+        rows = rows_of(self.cells)
         return [{**row, "path_only": cell.setting.key() not in sound} for row, cell in zip(rows, self.cells, strict=True)]
 
     def _sweeps(self, cells: Mapping[str, Cell]) -> list[Sweep]:
@@ -120,7 +112,7 @@ class Outcome:
         for plan in self.plans:
             for curves in plan.curves:
                 budgets = curves.name.startswith("quantity")
-                made = curves.sweep(cells, self.bootstrap, _paper(plan), self._knee(curves, cells) if budgets else None)
+                made = curves.sweep(cells, _paper(plan), self._knee(curves, cells) if budgets else None)
                 if reason := self.bench.preset.path_only.get(plan.name):
                     sentence = f"These numbers mean nothing here: {reason}."
                     made = made.model_copy(
@@ -136,12 +128,12 @@ class Outcome:
         budgets = [cells[spot.setting.key()] for spot in curves.spots if spot.setting.budget]
         baseline = next(cells[spot.setting.key()] for spot in curves.spots if spot.series == curves.against)
         classes = len(self.data.train.classes)
-        return knee_sentence(budgets, baseline, self.bootstrap, "images", item_seconds(budgets, self._workspace), classes)
+        return knee_sentence(budgets, baseline, "images", item_seconds(budgets, self._workspace), classes)
 
     def _frontier(self, curves: Curves, cells: Mapping[str, Cell], sentence: str) -> Sweep:
         there = list({spot.setting.key(): cells[spot.setting.key()] for spot in curves.spots}.values())
         classes, seconds = len(self.data.train.classes), item_seconds(there, self._workspace)
-        made = frontier(curves.dataset, there, self.bootstrap, classes, seconds, sentence)
+        made = frontier(curves.dataset, there, classes, seconds, sentence)
         _, comma, ratio = curves.title.partition(", ")
         return made.model_copy(
             update={"name": curves.name.replace("quantity", "frontier"), "title": f"{made.title}{comma}{ratio}"}

@@ -201,7 +201,7 @@ def run_reproduce(
     folder = RunFolder(out)
     folder.config(config)
     folder.log("start", exhibits=[one.name for one in work.plans], seeds=work.seeds)
-    outcome = Outcome(work.bench, work.plans, data, work.seeds)
+    outcome = Outcome(work.bench, work.plans, data)
     for target, grid in grids.items():
         _make(grid, shown[target])
         outcome.add(grid.complete(jobs[target]), jobs[target], grid.counters)

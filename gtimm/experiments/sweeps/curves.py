@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.schema import Point, Series, Sweep
+from gtimm.experiments.statistics import interval
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
-    from gtimm.experiments.statistics import Bootstrap, Interval
+    from gtimm.experiments.statistics import Interval
 
 X = float | str
 Cells = Mapping[str, "Cell"]
@@ -64,27 +65,23 @@ class Curves:
         """Return what must be run, each once."""
         return distinct(spot.setting for spot in self.spots)
 
-    def sweep(
-        self, cells: Cells, bootstrap: Bootstrap, paper: Mapping[tuple[str, X], float] | None = None, sentence: str | None = None
-    ) -> Sweep:
+    def sweep(self, cells: Cells, paper: Mapping[tuple[str, X], float] | None = None, sentence: str | None = None) -> Sweep:
         """Return the curves of cells.
 
         Args:
             cells: by key; spots whose setting is not among them are left out.
-            bootstrap: of the test rows and seeds.
             paper: what is published, as fractions, by series and x.
             sentence: what they show; by default who leads where, or of variants what the best has over the first.
         """
         there = [spot for spot in self.spots if spot.setting.key() in cells]
         series = []
-        intervals = bootstrap.intervals([cells[spot.setting.key()].values for spot in there])
-        found = {(spot.series, spot.x): interval for spot, interval in zip(there, intervals, strict=True)}
+        found = {(spot.series, spot.x): interval(cells[spot.setting.key()].values) for spot in there}
         for name, group in groupby(there, key=lambda spot: spot.series):
             points = []
             for spot in group:
-                interval = found[spot.series, spot.x]
+                score = found[spot.series, spot.x]
                 published = (paper or {}).get((spot.series, spot.x))
-                points.append(Point(x=spot.x, mean=interval.mean, ci_low=interval.low, ci_high=interval.high, paper=published))
+                points.append(Point(x=spot.x, mean=score.mean, ci_low=score.low, ci_high=score.high, paper=published))
             series.append(Series(name=name, points=points))
         metric = cells[there[0].setting.key()].metric if there else "accuracy"
         return Sweep(
@@ -95,12 +92,10 @@ class Curves:
             dataset=self.dataset,
             metric=metric,
             series=series,
-            sentence=self._sentence(there, cells, bootstrap, found) if sentence is None else sentence,
+            sentence=self._sentence(there, cells, found) if sentence is None else sentence,
         )
 
-    def _sentence(
-        self, there: Sequence[Spot], cells: Cells, bootstrap: Bootstrap, found: Mapping[tuple[str, X], Interval]
-    ) -> str:
+    def _sentence(self, there: Sequence[Spot], cells: Cells, found: Mapping[tuple[str, X], Interval]) -> str:
         """Say which variant is highest and what it has over the first, or of numbers which series leads where."""
         if not all(isinstance(spot.x, str) for spot in there):
             return leaders(found, self.x)
@@ -111,7 +106,7 @@ class Curves:
                 continue
             best = max(others, key=lambda spot: found[name, spot.x].mean)
             values = cells[best.setting.key()].values - cells[first.setting.key()].values
-            difference = bootstrap.interval(values, difference=True).points
+            difference = interval(values, difference=True).points
             sentences.append(f"{name}: the best of the others is {best.x}, {difference} points over {first.x}.")
         return " ".join(sentences)
 

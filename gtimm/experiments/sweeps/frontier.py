@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gtimm.experiments.schema import Point, Series, Sweep
+from gtimm.experiments.statistics import interval
 from gtimm.report import wording
 
 if TYPE_CHECKING:
     from gtimm.experiments.cells import Cell
-    from gtimm.experiments.statistics import Bootstrap, Interval
+    from gtimm.experiments.statistics import Interval
 
 ENOUGH = 0.95
 """Share of the largest budget's gain that the knee must reach."""
@@ -38,7 +39,7 @@ class Knee:
     rest: Interval
 
 
-def knee(cells: Sequence[Cell], baseline: Cell, bootstrap: Bootstrap, enough: float = ENOUGH) -> Knee | None:
+def knee(cells: Sequence[Cell], baseline: Cell, enough: float = ENOUGH) -> Knee | None:
     """Return the knee of one method's cells by budget; `None` where the largest budget gains nothing that the data can show.
 
     The gain of a budget is its paired difference to a method that generates nothing; "can show" means a 95% interval above zero.
@@ -46,23 +47,21 @@ def knee(cells: Sequence[Cell], baseline: Cell, bootstrap: Bootstrap, enough: fl
     Args:
         cells: of one setting, by budget.
         baseline: the same setting without generation, such as zero-filling.
-        bootstrap: of the test rows and seeds.
         enough: share of the largest budget's gain.
     """
     ordered = sorted(cells, key=lambda cell: cell.setting.budget or 0)
     last = ordered[-1]
-    gain = bootstrap.interval(last.values - baseline.values, difference=True)
+    gain = interval(last.values - baseline.values, difference=True)
     if gain.low <= 0:
         return None
     largest = last.setting.budget or 0
-    every = [_share(cell, last, baseline, bootstrap, gain) for cell in ordered]
+    every = [_share(cell, last, baseline, gain) for cell in ordered]
     return next((one for one in every if one.share >= enough), Knee(largest, largest, 1.0, gain, every[-1].rest))
 
 
 def knee_sentence(
     cells: Sequence[Cell],
     baseline: Cell,
-    bootstrap: Bootstrap,
     what: str = "items",
     seconds: float | None = None,
     classes: int = 0,
@@ -72,15 +71,14 @@ def knee_sentence(
     Args:
         cells: of one setting, by budget.
         baseline: the same setting without generation.
-        bootstrap: of the test rows and seeds.
         what: is generated, such as `images`.
         seconds: that an item takes.
         classes: that there are.
     """
-    found, other = knee(cells, baseline, bootstrap), baseline.setting.method
+    found, other = knee(cells, baseline), baseline.setting.method
     if found is None:
         last = max(cells, key=lambda cell: cell.setting.budget or 0)
-        gain = bootstrap.interval(last.values - baseline.values, difference=True)
+        gain = interval(last.values - baseline.values, difference=True)
         return f"{last.setting.budget} {what} a class gain nothing over {other} that these data can show: {gain.points} points."
     whole = f"the gain that {found.largest} {what} a class give over {other} ({found.gain.points} points)"
     smaller = [cell for cell in cells if (cell.setting.budget or 0) < found.largest]
@@ -89,7 +87,7 @@ def knee_sentence(
     if found.budget == found.largest:
         next_one = max(smaller, key=lambda cell: cell.setting.budget or 0)
         last = max(cells, key=lambda cell: cell.setting.budget or 0)
-        found = _share(next_one, last, baseline, bootstrap, found.gain)
+        found = _share(next_one, last, baseline, found.gain)
         start = f"No smaller budget gives {ENOUGH:.0%} of {whole}; {found.budget} give {found.share:.0%}"
     else:
         start = f"{found.budget} {what} a class give {'all' if found.share >= 1 else f'{found.share:.0%}'} of {whole}"
@@ -99,22 +97,19 @@ def knee_sentence(
     return f"{start}{cost}; the rest is {found.rest.points} points."
 
 
-def _share(cell: Cell, last: Cell, baseline: Cell, bootstrap: Bootstrap, gain: Interval) -> Knee:
+def _share(cell: Cell, last: Cell, baseline: Cell, gain: Interval) -> Knee:
     """Return what one budget gives of the largest one's gain."""
     share = float((cell.values - baseline.values).mean(dtype=np.float64)) / gain.mean
-    rest = bootstrap.interval(last.values - cell.values, difference=True)
+    rest = interval(last.values - cell.values, difference=True)
     return Knee(cell.setting.budget or 0, last.setting.budget or 0, share, gain, rest)
 
 
-def frontier(
-    dataset: str, cells: Sequence[Cell], bootstrap: Bootstrap, classes: int, seconds: float | None, sentence: str
-) -> Sweep:
+def frontier(dataset: str, cells: Sequence[Cell], classes: int, seconds: float | None, sentence: str) -> Sweep:
     """Return accuracy over cost of one setting's methods, and the frontier: those that nothing cheaper or as cheap beats.
 
     Args:
         dataset: their name.
         cells: of one setting: methods without generation cost nothing, others their budget.
-        bootstrap: of the test rows and seeds.
         classes: that there are.
         seconds: that an item takes; where it is not known the cost is counted in items.
         sentence: what it shows.
@@ -122,9 +117,9 @@ def frontier(
     each = classes * (1.0 if seconds is None else seconds)
     spots = []
     for cell in cells:
-        interval, budget = bootstrap.interval(cell.values), cell.setting.budget
+        found, budget = interval(cell.values), cell.setting.budget
         name = cell.setting.method if budget is None else f"{cell.setting.method}, {budget} a class"
-        spots.append((name, Point(x=(budget or 0) * each, mean=interval.mean, ci_low=interval.low, ci_high=interval.high)))
+        spots.append((name, Point(x=(budget or 0) * each, mean=found.mean, ci_low=found.low, ci_high=found.high)))
     best: list[Point] = []
     for _, point in sorted(spots, key=lambda spot: (float(spot[1].x), -(spot[1].mean or 0.0))):
         if not best or (point.mean or 0.0) > (best[-1].mean or 0.0):

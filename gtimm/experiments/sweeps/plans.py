@@ -8,22 +8,20 @@ Example:
     >>> robustness(base, "image", p=(0, 95), q=(50,)).setting(0.95, 0.5).missing_test
     {'image': 0.5}
 
-    Run one with `curves.sweep(by_key(grid.run(curves.settings())), bootstrap)`, several by joining their settings.
+    Run one with `curves.sweep(by_key(grid.run(curves.settings())))`, several by joining their settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gtimm.experiments.methods import Setting, method
 from gtimm.experiments.schema import Matrix
+from gtimm.experiments.statistics import interval
 from gtimm.experiments.sweeps.curves import Cells, Curves, Spot, by_key, distinct
 from gtimm.prompts.label import PERFORMERS
-
-if TYPE_CHECKING:
-    from gtimm.experiments.statistics import Bootstrap
 
 __all__ = [
     "BUDGETS", "DROPOUT", "METHODS_BY_RATIO", "P", "Q", "Robustness", "by_key", "domains", "guidance", "missing_at_test",
@@ -187,9 +185,9 @@ class Robustness:
         """Return what must be run, each once."""
         return distinct(self.setting(p, q) for p in self.p for q in self.q)
 
-    def matrix(self, cells: Cells, bootstrap: Bootstrap) -> Matrix:
+    def matrix(self, cells: Cells) -> Matrix:
         """Return the matrix of cells, all of which must be there."""
-        every = bootstrap.intervals([cells[self.setting(p, q).key()].values for p in self.p for q in self.q])
+        every = [interval(cells[self.setting(p, q).key()].values) for p in self.p for q in self.q]
         found = [every[row * len(self.q) :][: len(self.q)] for row in range(len(self.p))]
         how = {"matched": "dropout as missing at test", "fixed": f"dropout {self.rate}", "none": "no dropout"}[self.dropout]
         return Matrix(

@@ -18,7 +18,6 @@ from gtimm.experiments.grid import Grid
 from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting, method
 from gtimm.experiments.rows import costs_of, licences_of, rows_of
-from gtimm.experiments.statistics import Bootstrap
 from gtimm.experiments.sweeps import plans
 from gtimm.experiments.sweeps.curves import Curves, by_key, distinct
 from gtimm.experiments.sweeps.frontier import frontier, knee_sentence
@@ -215,9 +214,9 @@ def run_sweep(
     folder.config({"experiment": "sweep", "sweep": sweep, **absolute_paths(plain, base.resolve())})
     folder.log("start", sweep=name, cells=len(jobs))
     cells = grid.complete(jobs)
-    bootstrap, found = Bootstrap(len(ground.data.test), len(grid.seeds)), by_key(cells)
+    found = by_key(cells)
     workspace = jobs[0].pipes[0].workspace
-    drawn = [_drawn(one, found, bootstrap, ground, workspace) for one in varied if isinstance(one, Curves)]
+    drawn = [_drawn(one, found, ground, workspace) for one in varied if isinstance(one, Curves)]
     written = folder.results(
         {
             "kind": "sweep",
@@ -228,9 +227,9 @@ def run_sweep(
             "environment": environment(),
             "counters": grid.counters,
             "seconds": time.perf_counter() - began,
-            "rows": rows_of(cells, bootstrap),
+            "rows": rows_of(cells),
             "sweeps": [one for part in drawn for one in part],
-            "matrices": [one.matrix(found, bootstrap).model_dump() for one in varied if isinstance(one, Robustness)],
+            "matrices": [one.matrix(found).model_dump() for one in varied if isinstance(one, Robustness)],
             "costs": costs_of(cells, workspace),
             "licences": licences_of([job.pipes[0] for job in jobs]),
         }
@@ -242,21 +241,19 @@ def run_sweep(
     return written
 
 
-def _drawn(
-    curves: Curves, cells: Mapping[str, Cell], bootstrap: Bootstrap, ground: Sweeping, workspace: Workspace
-) -> list[dict[str, Any]]:
+def _drawn(curves: Curves, cells: Mapping[str, Cell], ground: Sweeping, workspace: Workspace) -> list[dict[str, Any]]:
     """Return the curves, and of budgets the frontier of cost and accuracy too, with the knee in words."""
     if curves.name != "quantity" or curves.against is None:
-        return [curves.sweep(cells, bootstrap).model_dump()]
+        return [curves.sweep(cells).model_dump()]
     from gtimm.experiments.reproduction.outcome import item_seconds
 
     budgets = [cells[spot.setting.key()] for spot in curves.spots if spot.setting.budget]
     every = list({spot.setting.key(): cells[spot.setting.key()] for spot in curves.spots}.values())
     baseline = next(cells[spot.setting.key()] for spot in curves.spots if spot.series == curves.against)
     classes, seconds = len(ground.data.train.classes), item_seconds(budgets, workspace)
-    sentence = knee_sentence(budgets, baseline, bootstrap, "items", seconds, classes)
-    costs = frontier(curves.dataset, every, bootstrap, classes, seconds, sentence)
-    return [curves.sweep(cells, bootstrap, sentence=sentence).model_dump(), costs.model_dump()]
+    sentence = knee_sentence(budgets, baseline, "items", seconds, classes)
+    costs = frontier(curves.dataset, every, classes, seconds, sentence)
+    return [curves.sweep(cells, sentence=sentence).model_dump(), costs.model_dump()]
 
 
 def _generates(spec: Any) -> bool:

@@ -14,7 +14,6 @@ from gtimm.experiments.comparison.contest import choose, compare_all, contests
 from gtimm.experiments.comparison.plan import Condition, Entry
 from gtimm.experiments.comparison.recommend import recommend
 from gtimm.experiments.methods import Setting
-from gtimm.experiments.statistics import Bootstrap
 
 ROWS, SEEDS = 400, 5
 
@@ -36,7 +35,7 @@ class Made:
             )
         plan: Any = SimpleNamespace(missing=lambda condition: Setting("", "", "random", {"image": 0.9}))
         self.contests = contests(self.entries, self.cells)
-        self.comparisons = compare_all(plan, self.contests, self.cells, Bootstrap(ROWS, SEEDS))
+        self.comparisons = compare_all(plan, self.contests, self.cells)
         self.choice = choose(self.contests[0], self.cells)
         self.advice = recommend([self.choice], self.cells, ["90% of images missing"], "accuracy")
 

@@ -10,10 +10,8 @@ from scipy.stats import ttest_rel
 from gtimm.experiments.cells import Cell
 from gtimm.experiments.reproduction.bench import Claim
 from gtimm.experiments.reproduction.claims import compared, held, said, verdict
-from gtimm.experiments.statistics import Bootstrap
 from gtimm.experiments.sweeps.curves import by_key
 
-BOOTSTRAP = Bootstrap(ROWS, SEEDS)
 A, B, C = (setting(name) for name in ("gti-mm", "zero-fill", "hot-deck"))
 
 
@@ -41,7 +39,7 @@ CLAIM = Claim("it is best", [("here", A, B), ("there", A, C)])
 def test_a_claim_holds_where_every_interval_is_above_zero(
     scores: tuple[float, float, float], apart: bool, expected: str, words: str
 ) -> None:
-    (found,) = held("table3", [CLAIM], cells(*scores, apart=apart), BOOTSTRAP)
+    (found,) = held("table3", [CLAIM], cells(*scores, apart=apart))
     assert found.verdict == expected
     assert words in found.sentence
     assert said([found]) == [f"Table 3, {found.sentence}"]
@@ -58,14 +56,14 @@ def test_one_difference_of_many_that_is_barely_below_zero_does_not_speak_against
         [Cell(A, low, 1.0), Cell(B, values, 1.0)]
         + [Cell(o, low + (i % 2) * 0.5 * (np.arange(ROWS) == i), 1.0) for i, o in enumerate(others)]
     )
-    alone = held("table5", [Claim("x", [("here", A, B)])], there, BOOTSTRAP)[0]
-    among = held("table5", [Claim("x", [("here", A, B), *((str(i), o, A) for i, o in enumerate(others))])], there, BOOTSTRAP)[0]
+    alone = held("table5", [Claim("x", [("here", A, B)])], there)[0]
+    among = held("table5", [Claim("x", [("here", A, B), *((str(i), o, A) for i, o in enumerate(others))])], there)[0]
     assert alone.differences[0][1].high < 0
     assert (alone.verdict, among.verdict) == ("fails", "undecided")
 
 
 def test_a_claim_whose_cells_were_not_run_is_no_finding() -> None:
-    assert held("table3", [Claim("x", [("here", A, setting("mean-fill"))])], cells(0.9, 0.8, 0.7), BOOTSTRAP) == []
+    assert held("table3", [Claim("x", [("here", A, setting("mean-fill"))])], cells(0.9, 0.8, 0.7)) == []
 
 
 def test_the_verdict_counts_each_claim_of_the_paper_once_and_only_where_the_data_means_something() -> None:
@@ -76,7 +74,7 @@ def test_the_verdict_counts_each_claim_of_the_paper_once_and_only_where_the_data
         "table10": [Claim("above hot-deck", [("here", A, C)])],
         "table3": [Claim("not in the paper", [("here", A, C)], ours=True), Claim("best", CLAIM.pairs)],
     }
-    found = [one for name, some in claims.items() for one in held(name, some, there, BOOTSTRAP)]
+    found = [one for name, some in claims.items() for one in held(name, some, there)]
     counted = verdict(found, {"table10"})
     assert counted is not None
     assert counted["holds"] is None
@@ -88,8 +86,8 @@ def test_the_verdict_counts_each_claim_of_the_paper_once_and_only_where_the_data
 
 def test_differences_stand_once_each_with_corrected_p_values() -> None:
     there = cells(0.82, 0.8, 0.81, apart=True)
-    found = [one for name in ("table3", "figure4") for one in held(name, [CLAIM], there, BOOTSTRAP)]
-    rows = compared(found, BOOTSTRAP)
+    found = [one for name in ("table3", "figure4") for one in held(name, [CLAIM], there)]
+    rows = compared(found)
     assert [(row["method"], row["against"]) for row in rows] == [("gti-mm", "zero-fill"), ("gti-mm", "hot-deck")]
     for row, other in zip(rows, (B, C), strict=True):
         one = by_key(there.values())

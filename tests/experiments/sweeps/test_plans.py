@@ -5,12 +5,11 @@ from __future__ import annotations
 import doctest
 
 import pytest
-from made_cells import ROWS, SEEDS, cell, setting
+from made_cells import cell, setting
 
 import gtimm.experiments.sweeps.plans
 from gtimm import Missing
 from gtimm.experiments.methods import Setting
-from gtimm.experiments.statistics import Bootstrap
 from gtimm.experiments.sweeps.curves import by_key, distinct
 from gtimm.experiments.sweeps.frontier import frontier, knee, knee_sentence
 from gtimm.experiments.sweeps.plans import (
@@ -25,7 +24,6 @@ from gtimm.experiments.sweeps.plans import (
 )
 
 BASE = setting("gti-mm", budget=100)
-BOOTSTRAP = Bootstrap(ROWS, SEEDS)
 
 
 def test_examples_are_true() -> None:
@@ -105,7 +103,7 @@ def test_the_matrix_has_p_by_row_and_q_by_column() -> None:
     plan = robustness(BASE, "image", (0, 95), (0, 50, 90), "matched")
     values = {(0.0, 0.0): 0.9, (0.0, 0.5): 0.8, (0.0, 0.9): 0.7, (0.95, 0.0): 0.85, (0.95, 0.5): 0.75, (0.95, 0.9): 0.65}
     cells = by_key(cell(plan.setting(p, q), value) for (p, q), value in values.items())
-    found = plan.matrix(cells, BOOTSTRAP)
+    found = plan.matrix(cells)
     assert (found.p, found.q, found.dropout, found.rate) == ([0, 0.95], [0, 0.5, 0.9], "matched", None)
     assert found.values == [[pytest.approx(values[p, q]) for q in found.q] for p in found.p]
     assert all(
@@ -124,7 +122,7 @@ ZERO = cell(setting("zero-fill"), 0.6)
 
 
 def test_the_knee_is_the_smallest_budget_that_gives_nearly_all_of_the_gain() -> None:
-    found = knee(ladder(0.61, 0.75, 0.80, 0.805), ZERO, BOOTSTRAP)
+    found = knee(ladder(0.61, 0.75, 0.80, 0.805), ZERO)
     assert found is not None
     assert (found.budget, found.largest) == (20, 100)
     assert found.share == pytest.approx(0.2 / 0.205, abs=1e-6)
@@ -133,7 +131,7 @@ def test_the_knee_is_the_smallest_budget_that_gives_nearly_all_of_the_gain() -> 
 
 
 def test_the_knee_in_words() -> None:
-    say = lambda cells, **more: knee_sentence(cells, ZERO, BOOTSTRAP, "images", **more)  # noqa: E731
+    say = lambda cells, **more: knee_sentence(cells, ZERO, "images", **more)  # noqa: E731
     text = say(ladder(0.61, 0.75, 0.80, 0.805), seconds=12.0, classes=51)
     assert text.startswith("20 images a class give 98% of the gain that 100 images a class give over zero-fill (+20.5 [")
     assert "in 3 h 24 min instead of 17 h" in text
@@ -147,15 +145,15 @@ def test_the_knee_in_words() -> None:
 
 def test_no_gain_is_said_to_be_none() -> None:
     cells = [cell(setting("gti-mm", budget=100), 0.6, seed=3)]
-    assert knee(cells, ZERO, BOOTSTRAP) is None
-    assert knee_sentence(cells, ZERO, BOOTSTRAP, "images").startswith(
+    assert knee(cells, ZERO) is None
+    assert knee_sentence(cells, ZERO, "images").startswith(
         "100 images a class gain nothing over zero-fill that these data can show: 0.0 ["
     )
 
 
 def test_the_frontier_holds_what_nothing_cheaper_beats() -> None:
     cells = [*ladder(0.55, 0.75, 0.74, 0.80), ZERO, cell(setting("hot-deck"), 0.65)]
-    found = frontier("toys", cells, BOOTSTRAP, classes=10, seconds=2.0, sentence="so")
+    found = frontier("toys", cells, classes=10, seconds=2.0, sentence="so")
     best = next(s for s in found.series if s.name == "frontier")
     assert [(p.x, p.mean) for p in best.points] == [
         (0, pytest.approx(0.65)),
@@ -163,7 +161,7 @@ def test_the_frontier_holds_what_nothing_cheaper_beats() -> None:
         (2000, pytest.approx(0.80)),
     ]
     assert found.x.startswith("seconds")
-    assert frontier("toys", cells, BOOTSTRAP, 10, None, "").x == "generated items"
+    assert frontier("toys", cells, 10, None, "").x == "generated items"
 
 
 def test_curves_have_the_papers_values_and_say_who_leads_where() -> None:
@@ -177,7 +175,7 @@ def test_curves_have_the_papers_values_and_say_who_leads_where() -> None:
         ("gti-mm", 95): 0.83,
     }
     cells = by_key(cell(s.setting, scores[s.series, s.x]) for s in plan.spots)
-    found = plan.sweep(cells, BOOTSTRAP, {("gti-mm", 95): 0.78})
+    found = plan.sweep(cells, {("gti-mm", 95): 0.78})
     assert {s.name: [p.mean for p in s.points] for s in found.series} == {
         name: [pytest.approx(scores[name, x]) for x in (50, 90, 95)] for name in ("zero-fill", "gti-mm")
     }
@@ -188,7 +186,7 @@ def test_curves_have_the_papers_values_and_say_who_leads_where() -> None:
 def test_variants_are_compared_with_the_first() -> None:
     plan = domains(BASE)
     cells = by_key([cell(plan.spots[0].setting, 0.80), cell(plan.spots[1].setting, 0.83)])
-    assert plan.sweep(cells, BOOTSTRAP).sentence.startswith("gti-mm: the best of the others is ten domains, +3.0 [")
+    assert plan.sweep(cells).sentence.startswith("gti-mm: the best of the others is ten domains, +3.0 [")
 
 
 def test_settings_of_several_sweeps_join_without_repetition() -> None:
