@@ -206,16 +206,20 @@ class Registry(Mapping[str, Entry], Generic[T]):
         Raises:
             ConfigError: its class is not registered, so that nobody could find it again.
         """
-        for name in self:
-            entry = self._entries[name][0]
-            where = f"{type(plugin).__module__}:{type(plugin).__qualname__}"
-            if self._loaded.get(name) is type(plugin) or entry.target == where:
-                return {"name": name, **plugin.options()}
+        entry = self.entry_of(type(plugin))
+        if entry is not None:
+            return {"name": entry.name, **plugin.options()}
         cls = type(plugin).__name__
         raise ConfigError(
             f"{cls} is not registered in {self.group!r}, so it cannot be named in a configuration or a saved model. "
             f"Register it: gtimm.register({self.group!r}, 'my-name', {cls})."
         )
+
+    def entry_of(self, cls: type[Any]) -> Entry | None:
+        """Return the entry of a class; `None` where it is not registered."""
+        where = f"{cls.__module__}:{cls.__qualname__}"
+        found = (name for name in self if self._loaded.get(name) is cls or self._entries[name][0].target == where)
+        return next((self._entries[name][0] for name in found), None)
 
     def _pick(self, name: str) -> Entry:
         entries = self.claims(name)
