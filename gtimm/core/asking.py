@@ -36,7 +36,7 @@ class Fault(str):
 
 @contextmanager
 def asking(strategy: Plugin, what: str | Callable[[], str]) -> Iterator[None]:
-    """Note on an error (a `GtimmError` says what is wrong itself), or the user's interruption, that a strategy was asked for something.
+    """Note on an error, or the user's interruption, which strategy was asked for what; a `GtimmError` about other things says it itself.
 
     Args:
         strategy: that is asked in this block; of several inside one another the innermost is named.
@@ -44,10 +44,9 @@ def asking(strategy: Plugin, what: str | Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except GtimmError:
-        raise
     except BaseException as error:
-        if not any(isinstance(note, Fault) for note in notes_of(error)):
+        plain = isinstance(error, GtimmError) and not isinstance(error, PluginError)
+        if not plain and not any(isinstance(note, Fault) for note in notes_of(error)):
             error.add_note(_fault(strategy, what if isinstance(what, str) else what(), error))
         raise
 

@@ -99,8 +99,10 @@ def test_an_error_of_an_imputer_stays_itself_and_says_whose_it_is() -> None:
     ],
 )
 def test_what_an_imputer_returns_is_of_the_right_kind(what: str, message: str) -> None:
-    with pytest.raises(PluginError, match=message):
+    with pytest.raises(PluginError, match=message) as found:
         fit(Returns(what=what))
+    if what in ("group", "items", "rows", "features"):  # the pool itself refuses them
+        assert "Returns (module " in notes_of(found.value)[0]
 
 
 def test_a_pool_that_is_an_array_is_refused() -> None:
