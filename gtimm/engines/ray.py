@@ -145,16 +145,15 @@ class RayEngine(Engine):
     def _connect(self, ray: ModuleType) -> None:
         if ray.is_initialized():
             return
-        given = self.address or os.environ.get("RAY_ADDRESS")
-        found = _found(self.address)
-        _reach(found, given in (None, "auto"))
+        found, noted = _found(self.address), self.address in (None, "auto") and not os.environ.get("RAY_ADDRESS")
+        _reach(found, noted)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to reports about a cluster that is started here
         try:
             with _own_sigterm():
                 ray.init(address=self.address, include_dashboard=False, configure_logging=False, log_to_driver=False)
         except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
             raise EngineError(_refused(self.address, error)) from error
-        if given is None and found is not None:
+        if noted and self.address is None and found is not None:
             say(f"Joined the Ray cluster at {found}, which this machine is in; address: local starts one of its own.", err=True)
 
 
@@ -174,10 +173,11 @@ def _own_sigterm() -> Iterator[None]:
 
 
 def _found(address: str | None) -> str | None:
-    """Return the address that Ray will take; `None` where it will start a cluster, or does not say."""
-    given = os.environ.get("RAY_ADDRESS") or address if address in (None, "auto") else address
-    if given not in (None, "auto"):
-        return given
+    """Return the address that Ray will take, RAY_ADDRESS or its own note where none is given; `None` where it will start a cluster."""
+    if address in (None, "auto"):
+        address = os.environ.get("RAY_ADDRESS") or address
+    if address not in (None, "auto"):
+        return address
     log = logging.getLogger("ray._private.services")
     log.disabled = True  # Ray says it itself when it is asked to connect
     try:  # no part of Ray's interface
@@ -191,12 +191,12 @@ def _found(address: str | None) -> str | None:
     return found
 
 
-def _reach(address: str | None, unasked: bool = False) -> None:
+def _reach(address: str | None, noted: bool) -> None:
     """Raise where nothing answers at an address; Ray itself tries for over a minute and then ends the process."""
     plain = (address or "").removeprefix("ray://")
     host, _, port = plain.rpartition(":")
     error = refusal(plain) if host and port.isdigit() else None
-    if error is not None and unasked:
+    if error is not None and noted:
         raise EngineError(
             f"Ray's note of this machine's cluster names {address}, and nothing answers there: {error}. A killed cluster leaves such a "
             "note: end what is left of it with `ray stop --force`, or start another one with `ray start --head`; with the address local "
