@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gtimm.cli.interruption import interruptible
 from gtimm.cli.options import StoreOption, store_folder
 from gtimm.core.terminal import say
 
@@ -131,7 +132,8 @@ def import_(
     """Copy what any other generator made into a bank, for the imputer `bank`; exit code 2 where a file cannot be decoded."""
     from gtimm.core.bank.transfer import import_folder
 
-    done = import_folder(folder.expanduser(), store_folder(store), name)
+    with interruptible("What was imported is kept"):
+        done = import_folder(folder.expanduser(), store_folder(store), name)
     for file, reason in list(done.unreadable.items())[:NAMED]:
         say(f"unreadable: {file}: {reason}")
     if len(done.unreadable) > NAMED:

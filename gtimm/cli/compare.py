@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from gtimm.cli.options import INTERRUPTED, Machine
+from gtimm.cli.options import Machine
 from gtimm.core.terminal import terminal
 from gtimm.report import wording
 
@@ -40,17 +39,12 @@ def compare_command(
 
     plain = compare_config(what, given, seeds)
     parsed, data, config = read_compare(plain, what if Path(what).is_file() else None)
-    try:
-        with progress_line("compare") as say:
-            plan = plan_compare(parsed, data, config, machine.options(parsed.pipeline.get("engine")), say)
-            if dry_run:
-                print_plan(plan, out)
-                return
-            found = plan.run(out)
-    except KeyboardInterrupt:
-        kept = f"What was found so far is kept in {escape(str(out))}"
-        terminal(stderr=True).print(f"Interrupted. {kept}; the same command goes on from here.")
-        raise typer.Exit(INTERRUPTED) from None
+    with progress_line("compare", out) as say:
+        plan = plan_compare(parsed, data, config, machine.options(parsed.pipeline.get("engine")), say)
+        if dry_run:
+            print_plan(plan, out)
+            return
+        found = plan.run(out)
     print_comparison(found.results, out)
 
 

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.markup import escape
 
-from gtimm.cli.options import INTERRUPTED, Machine
-from gtimm.core.terminal import notes_of, terminal
+from gtimm.cli.interruption import interruptible
+from gtimm.cli.options import Machine
+from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,14 +26,8 @@ def embed_config(config: Path, machine: Machine) -> None:
 
     run, console = RunConfig.of(read_yaml(config), config), terminal(highlight=False)
     pipeline = Pipeline.from_config(run.pipeline, **machine.options(run.pipeline.get("engine")))
-    try:
-        with pipeline.engine.kept():
-            _embed(run, pipeline, config, console)
-    except KeyboardInterrupt as stop:
-        for note in notes_of(stop):
-            console.print(escape(note))
-        console.print("Interrupted. What was embedded is kept; the same command goes on from here.")
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible("What was embedded is kept"), pipeline.engine.kept():
+        _embed(run, pipeline, config, console)
 
 
 def _embed(run: RunConfig, pipeline: Pipeline, config: Path, console: Console) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from gtimm.cli.options import INTERRUPTED, Machine
-from gtimm.core.terminal import notes_of, terminal
+from gtimm.cli.interruption import interruptible
+from gtimm.cli.options import Machine
+from gtimm.core.terminal import terminal
 from gtimm.report import wording
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def generate_config(
         raise ConfigError("--measure belongs to --dry-run; without that the hours are measured where they must be known.")
     part = _shard(shard)
     console, done = terminal(stderr=as_json, highlight=False), Done()
-    try:
+    with interruptible(lambda: f"{done.made:,} items were made and are kept"):
         work = _work(config, machine.options(configured_engine(config)))
         if measure:
             _measure(work, done, part)
@@ -54,11 +54,6 @@ def generate_config(
             _agree(console, work, done, part, limit, machine.yes)
             for job in work.jobs:
                 work.make(job, done, part, limit)
-    except KeyboardInterrupt as stop:
-        for note in notes_of(stop):
-            console.print(escape(note))
-        console.print(f"Interrupted. {done.made:,} items were made and are kept; the same command goes on from here.")
-        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(json.dumps(_plain(work, ahead, part, None if dry_run else done), indent=2))
     elif not dry_run or measure:

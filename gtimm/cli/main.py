@@ -1,4 +1,4 @@
-"""`gtimm`: the command line. Exit code 2 for what the user can mend, 1 for a fault of ours."""
+"""`gtimm`: the command line. Exit code 2 for what the user, or the author of a plug-in, can mend, 1 for a fault of ours."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gtimm.cli import bank, cache, check, reproduce, sweep
+from gtimm.cli.interruption import Commands, heed_sigterm
 from gtimm.cli.options import AddressOption, DeviceOption, EngineOption, Machine, OutOption, StoreOption, YesOption
-from gtimm.core.terminal import harmless
+from gtimm.core.terminal import harmless, notes_of
 
 app = typer.Typer(
     name="gtimm",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -62,7 +64,7 @@ def demo(
     from gtimm.cli.tables import print_results, progress_line
     from gtimm.experiments.demo import run_demo
 
-    with progress_line("demo") as say:
+    with progress_line("demo", out) as say:
         heard = str(speech) if speech else None
         place = Machine(store, device, engine, address)
         results = run_demo(out, missing=missing, seeds=seeds, speech=heard, say=say, **place.options())
@@ -277,21 +279,28 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     warnings.formatwarning = lambda message, *_, **__: harmless(f"warning: {message}\n")
+    heed_sigterm()
     try:
         app()
     except Exception as error:
-        if not _is_ours(error):
+        said = _said(error)
+        if said is None or os.environ.get("GTIMM_TRACEBACK"):
             raise
-        what = error if not isinstance(error, OSError) else f"{error}. Free some space, or choose a folder that can be written."
-        print(harmless(f"gtimm: {what}"), file=sys.stderr)
+        print(harmless(f"gtimm: {said}"), file=sys.stderr)
         sys.exit(2)
 
 
-def _is_ours(error: Any) -> bool:
+def _said(error: Exception) -> str | None:
+    """Return what to say of an error that the user, or the author of a plug-in, can mend; `None` for a fault of ours."""
     if isinstance(error, OSError) and error.errno in _FULL:
-        return True
-    errors = sys.modules.get("gtimm.core.errors")
-    return errors is not None and isinstance(error, errors.GtimmError)
+        return f"{error}. Free some space, or choose a folder that can be written."
+    asking, errors = sys.modules.get("gtimm.core.asking"), sys.modules.get("gtimm.core.errors")
+    fault = (
+        None if asking is None else next((one for one in notes_of(error) if isinstance(one, asking.Fault) and not one.ours), None)
+    )
+    if errors is not None and isinstance(error, errors.GtimmError):
+        return f"{error}" if fault is None else f"{error} ({fault}.)"
+    return None if fault is None else f"{fault}: {error}.{fault.hint} With GTIMM_TRACEBACK=1 the traceback is shown."
 
 
 if __name__ == "__main__":

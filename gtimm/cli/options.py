@@ -10,8 +10,6 @@ import typer
 
 from gtimm.cli.engine import engine_spec
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Run folder: config.yaml, results.json, report.html, log.jsonl.")]
 StoreOption = Annotated[
     Path | None,
@@ -32,7 +30,7 @@ AddressOption = Annotated[
     str | None,
     typer.Option(
         "--address",
-        help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT. Default: the one this machine is in, else one started here.",
+        help="Of the Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local, started here. Default: that of this machine, else local.",
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, even where generation takes above an hour.")]

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import typer
-
-from gtimm.cli.options import INTERRUPTED
+from gtimm.cli.interruption import interruptible
 from gtimm.core.terminal import terminal
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def prepare_films(
     source, console = _source(what, root, modalities), terminal(highlight=False, soft_wrap=True)
     form = Form(cast("Any", frames), cast("Any", sound))
     made: PreparedTables | None = None
-    try:
+    with interruptible(f"What was prepared is kept in {out}"):
         if isinstance(source, Source):
             made = prepare_tables(
                 source.tables,
@@ -75,9 +73,6 @@ def prepare_films(
             report = made.report
         else:
             report = prepare(source, out, form, workers=workers, skip_unreadable=skip_unreadable, engine=place)
-    except KeyboardInterrupt:
-        console.print(f"Interrupted. What was prepared is kept in {out}; the same command goes on from here.", markup=False)
-        raise typer.Exit(INTERRUPTED) from None
     noun = "clips" if made is None else "files"
     for line in _said(report, out, noun):
         console.print(line, markup=False)

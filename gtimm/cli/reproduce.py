@@ -118,7 +118,7 @@ def reproduce(
     from gtimm.cli.tables import progress_line
     from gtimm.experiments.reproduction.reproduce import run_reproduce
 
-    with progress_line("reproduce") as say:
+    with progress_line("reproduce", out) as say:
         results = run_reproduce(exhibits, preset, out, choices=chosen, say=say, **where)
     print_reproduced(results, out)
 

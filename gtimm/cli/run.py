@@ -34,7 +34,7 @@ def run_file(config: Path, out: Path, machine: Machine) -> None:
             f"experiment: {kind!r} is not known.{did_you_mean(str(kind), _AGAIN)} Known: {', '.join(_AGAIN)}; leave the field out "
             "for a run of your own."
         )
-    with progress_line("run") as say:
+    with progress_line("run", out) as say:
         if kind is None:
             from gtimm.experiments.run import run_config
 

@@ -45,7 +45,7 @@ def sweep(
     chosen = [one.strip() for one in methods.split(",") if one.strip()] if methods else []
     options = {"values": read_values(values), "methods": chosen, "rate": rate, "target": target}
     place = Machine(store, device, engine, address, yes).options(configured_engine(config))
-    with progress_line("sweep") as say:
+    with progress_line("sweep", out) as say:
         results = run_sweep(name, config, out, **options, **place, say=say)
     print_sweeps(results, out)
 

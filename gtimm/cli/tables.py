@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from gtimm.core.terminal import notes_of, terminal
+from gtimm.cli.interruption import interruptible
+from gtimm.core.terminal import terminal
 from gtimm.report import wording
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_line(title: str) -> Iterator[Callable[[str], None]]:
-    """Print each step on standard error, with the seconds since the start."""
+def progress_line(title: str, out: Path) -> Iterator[Callable[[str], None]]:
+    """Print each step on standard error, with the seconds since the start; interrupted, say that the run folder keeps what was found."""
     import time
     import warnings
 
@@ -30,12 +31,8 @@ def progress_line(title: str) -> Iterator[Callable[[str], None]]:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
-        try:
+        with interruptible(f"What was found so far is kept in {out}"):
             yield say
-        except KeyboardInterrupt as stop:
-            for note in notes_of(stop):
-                console.print(escape(note))
-            raise
     for text in dict.fromkeys(str(w.message) for w in caught if w.category is RuntimeWarning):
         console.print(f"[yellow]note[/yellow]  {escape(text)}")
 

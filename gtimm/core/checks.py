@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from gtimm.core.asking import built
 from gtimm.core.errors import DataError, IncompatibleError, LabelLeakError
 from gtimm.core.missing import refuse_holes
 
@@ -130,7 +131,7 @@ def check_training(pipe: Pipeline) -> None:
 
         sizes = {m: pipe.backbones.require(m).size(kind, pipe.depth) for m, kind in pipe.kinds.items()}
         with torch_seeded(0, "check"):
-            pipe.balance.check(pipe.fusion.build(sizes, len(pipe.classes), None), tuple(sizes))
+            pipe.balance.check(built(pipe.fusion, sizes, len(pipe.classes), None), tuple(sizes))
 
 
 def check_form(pipe: Pipeline, data: MultimodalDataset) -> None:

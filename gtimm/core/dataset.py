@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 
+from gtimm.core.asking import asking
 from gtimm.core.errors import ConfigError, DataError, MaskedPayloadError, MediaError, MissingPayloadError, did_you_mean, reworded
 from gtimm.core.media import Payload, payload_key
 from gtimm.core.payloads import Picked, Shared, by_position, check_lengths, present_of
@@ -396,7 +397,9 @@ def load_dataset(name: str, **options: Any) -> Splits:
     """
     from gtimm.core.registry import registry
 
-    return cast("Splits", registry("datasets").create({"name": name, **options}).load())
+    loader = registry("datasets").create({"name": name, **options})
+    with asking(loader, "in load"):
+        return cast("Splits", loader.load())
 
 
 def modality_kind(modality: str, kind: str | None) -> Kind:

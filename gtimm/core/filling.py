@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from gtimm.core.asking import asking, fitted, pooled
 from gtimm.core.errors import PluginError
 from gtimm.core.features.room import Room
 from gtimm.core.media import empty_payload
@@ -74,7 +75,7 @@ class Filler:
         """Fit an imputer on training data; what its source offers is made and embedded when it asks for it."""
         source = imputer.source()
         items = None if source is None else partial(self.items, source, data)
-        return imputer.fit(self.view(imputer, data, "train", items), modality)
+        return fitted(imputer, self.view(imputer, data, "train", items), modality)
 
     def pool(self, imputer: Imputer, data: MultimodalDataset, modality: str, role: Role, state: State) -> Pool:
         """Return the candidates of every row; what is to be generated is planned, not made.
@@ -87,14 +88,12 @@ class Filler:
             state: from `fit`.
 
         Raises:
-            PluginError: a pool for another number of rows, or training rows as candidates at evaluation.
+            PluginError: no pool, one for another number of rows, or training rows as candidates at evaluation.
         """
-        pool, name = imputer.pool(self.view(imputer, data, role), modality, state), type(imputer).__name__
-        if len(pool.group) != len(data):
-            raise PluginError(f"{name} made a pool for {len(pool.group)} rows; the data has {len(data)}.")
+        pool = pooled(imputer, self.view(imputer, data, role), modality, state)
         if role == "eval" and isinstance(pool.items, Rows):
             raise PluginError(
-                f"{name} named training rows as candidates at evaluation, where nobody holds them. Keep what it needs in "
+                f"{type(imputer).__name__} named training rows as candidates at evaluation, where nobody holds them. Keep what it needs in "
                 "the state that fit returns, and return Features."
             )
         return pool
@@ -110,7 +109,8 @@ class Filler:
 
     def check(self, imputer: Imputer, data: MultimodalDataset, modality: str) -> None:
         """Raise what an imputer has against filling a modality of training data."""
-        imputer.check(self.view(imputer, data, "train"), modality)
+        with asking(imputer, "in check"):
+            imputer.check(self.view(imputer, data, "train"), modality)
 
     def split(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from gtimm.core.asking import asking
 from gtimm.core.by_modality import ByModality
 from gtimm.core.checks import (
     check_form,
@@ -243,7 +244,8 @@ class Pipeline:
         warn_of_absent(data, modalities if self.rows == "complete" else ())
         if not self.unseen:
             warn_of_nothing(data, modalities)
-        self.fusion.check(modalities)
+        with asking(self.fusion, "in check"):
+            self.fusion.check(modalities)
         self.workspace  # noqa: B018 - refuses a device that is not there
         check_holes(self, data, self.imputers)
         check_imputers(self, data)

@@ -111,7 +111,8 @@ class Pool:
     def __post_init__(self) -> None:
         groups = len(self.start) - 1
         bad = (
-            (groups < 0 and "start is empty")
+            self._of_wrong_type()
+            or (groups < 0 and "start is empty")
             or (self.start[0] != 0 and "start does not begin at 0")
             or (np.any(np.diff(self.start) < 0) and "start descends")
             or (self.start[-1] != len(self.members) and f"start ends at {self.start[-1]}, not at {len(self.members)} members")
@@ -128,6 +129,20 @@ class Pool:
         )
         if bad:
             raise PluginError(f"An imputer made an invalid Pool: {bad}.")
+
+    def _of_wrong_type(self) -> str:
+        """Return what holds something else than it must, or an empty string."""
+        if not isinstance(self.items, Items):
+            return f"items are of type {type(self.items).__name__}, not Payloads, Requests, Rows or Features"
+        arrays = {"group": self.group, "start": self.start, "members": self.members}
+        arrays |= {"rows": self.items.values} if isinstance(self.items, Rows) else {}
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
+                return f"{name} must be an array of integers; found {getattr(array, 'dtype', type(array).__name__)}"
+        if isinstance(self.items, Features) and getattr(self.items.values, "dtype", np.dtype(object)).kind not in "fiu":
+            values = self.items.values
+            return f"features must be an array of numbers; found {getattr(values, 'dtype', type(values).__name__)}"
+        return ""
 
     @classmethod
     def constant(cls, items: Items, rows: int) -> Pool:

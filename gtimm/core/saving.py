@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from gtimm.core.asking import built
 from gtimm.core.claims import BESIDE, Staging, claim
 from gtimm.core.errors import ConfigError, GtimmError, PluginError, StoreError, WeightsError, reworded
 from gtimm.core.files import entries, file_digest, write_json
@@ -274,7 +275,7 @@ def _restored(source: Path, saved: Saved, tensors: dict[str, Tensor], options: d
             f"{source / FILES[0]} does not fit its backbone: it has embeddings of sizes {saved.sizes}, the backbone gives {sizes}."
         )
     with torch_seeded(0, "load"):
-        head = pipeline.fusion.build(sizes, len(pipeline.classes), pipeline.filler().encoders(pipeline.kinds))
+        head = built(pipeline.fusion, sizes, len(pipeline.classes), pipeline.filler().encoders(pipeline.kinds))
     try:
         head.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
     except RuntimeError as error:

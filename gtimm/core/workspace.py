@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from gtimm.core.asking import asking
 from gtimm.core.bank import Allow, Bank
 from gtimm.core.errors import ConfigError, MediaError, reworded
 from gtimm.core.features import ABOUT, FeatureStore
@@ -169,18 +170,15 @@ class Workspace:
             closing(_Writer(store, self.counters)) as writer,
             progress_bar(f"Embedding {job.kind}", len(todo), "items") as advance,
             closing(made),
+            asking(job.backbone, lambda: f"as it embedded {job.kind}s ({done:,} of {len(todo):,} were done)"),
         ):
-            try:
-                for positions, values in made:
-                    good = np.atleast_1d(np.isfinite(values).all(1))
-                    writer.add([job.keys[i] for i in positions], values, good)
-                    advance(len(values))
-                    done += len(values)
-                    if not good.all():
-                        raise job.not_finite(positions[int(np.flatnonzero(~good)[0])], int((~good).sum()))
-            except BaseException as error:  # the user's interruption of one that hangs too
-                error.add_note(f"While {type(job.backbone).__name__} embedded {job.kind}s: {done:,} of {len(todo):,} were done.")
-                raise
+            for positions, values in made:
+                good = np.atleast_1d(np.isfinite(values).all(1))
+                writer.add([job.keys[i] for i in positions], values, good)
+                advance(len(values))
+                done += len(values)
+                if not good.all():
+                    raise job.not_finite(positions[int(np.flatnonzero(~good)[0])], int((~good).sum()))
 
 
 class _Writer:

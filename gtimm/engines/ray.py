@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import socket
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -14,12 +16,11 @@ from pydantic import Field
 from gtimm.core.engine import Batch, Batches, Engine, Result
 from gtimm.core.errors import EngineError, PluginError
 from gtimm.core.plugin import Info
-from gtimm.engines.ray_workers import WorkerPool, handed_out
+from gtimm.core.terminal import say
+from gtimm.engines.ray_workers import WorkerPool, handed_out, refusal
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-REACH_SECONDS = 5.0
 
 
 class RayEngine(Engine):
@@ -46,7 +47,8 @@ class RayEngine(Engine):
 
     Attributes:
         address: of a cluster, such as `"auto"` (the one that this machine belongs to), `"10.0.0.1:6379"` or `"ray://head:10001"`. By
-            default that of RAY_ADDRESS or of the one that this machine belongs to; else one is started here, to the end of the process.
+            default that of RAY_ADDRESS or of the one that this machine belongs to; else, and with `"local"`, one is started here, to the
+            end of the process.
             A process that is connected to a cluster stays with it. `ray://` needs `pip install 'ray[client]'`. To a cluster that asks
             for a token, Ray sends it to a given address only with RAY_AUTH_MODE=token in this process's environment.
         workers: how many; by default as many as the cluster has room for, at most one for each batch. A worker starts working when there
@@ -90,7 +92,8 @@ class RayEngine(Engine):
 
         Raises:
             PluginError: Ray is not installed.
-            EngineError: no cluster at the address, no node with what a worker takes, or workers that cannot be started.
+            EngineError: no cluster at the address, or it is lost in the middle; no node with what a worker takes, or workers that cannot
+                be started.
             LostBatchError: a batch whose workers were lost again and again.
         """
         if not len(batches):
@@ -105,7 +108,12 @@ class RayEngine(Engine):
         pool = self._pool(ray, _packed(ray, make_worker), there, cpus, gpus)
         with ExitStack() as stack:
             stack.callback(pool.close)
-            yield from handed_out(pool, min(self.workers or room, len(batches)), batches, 1 + self.ahead, self.retries)
+            try:
+                yield from handed_out(pool, min(self.workers or room, len(batches)), batches, 1 + self.ahead, self.retries)
+            except (ray.exceptions.RayError, ConnectionError) as error:
+                if pool.answers():
+                    raise
+                raise pool.gone() from error
             if self in _kept:
                 _kept[self] = [pool]
                 stack.pop_all()
@@ -130,38 +138,78 @@ class RayEngine(Engine):
             if pool.of == (make_worker, device, cpus, gpus):
                 return pool
             pool.close()
-        return WorkerPool(ray, make_worker, device, cpus, gpus)
+        given = self.address or os.environ.get("RAY_ADDRESS", "")
+        head = given.removeprefix("ray://") if given.startswith("ray://") else ray.get_runtime_context().gcs_address
+        return WorkerPool(ray, make_worker, device, cpus, gpus, head)
 
     def _connect(self, ray: ModuleType) -> None:
         if ray.is_initialized():
             return
-        _reach(self.address or os.environ.get("RAY_ADDRESS"))
+        found, noted = _found(self.address), self.address in (None, "auto") and not os.environ.get("RAY_ADDRESS")
+        _reach(found, noted)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to reports about a cluster that is started here
         try:
-            ray.init(address=self.address, include_dashboard=False, configure_logging=False, log_to_driver=False)
+            with _own_sigterm():
+                ray.init(address=self.address, include_dashboard=False, configure_logging=False, log_to_driver=False)
         except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
             raise EngineError(_refused(self.address, error)) from error
+        if noted and self.address is None and found is not None:
+            say(f"Joined the Ray cluster at {found}, which this machine is in; address: local starts one of its own.", err=True)
 
 
 _kept: dict[RayEngine, list[WorkerPool]] = {}
 """By engine inside its `kept`: the workers of its last run, if any."""
 
 
-def _reach(address: str | None) -> None:
-    """Raise where nothing answers at an address; Ray itself tries for over a minute and then ends the process."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep this process's own handler of SIGTERM, if it has one: Ray puts another in its place."""
+    own = signal.getsignal(signal.SIGTERM)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
-    except (OSError, OverflowError) as error:
+        yield
+    finally:
+        if callable(own) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, own)
+
+
+def _found(address: str | None) -> str | None:
+    """Return the address that Ray will take, RAY_ADDRESS or its own note where none is given; `None` where it will start a cluster."""
+    if address in (None, "auto"):
+        address = os.environ.get("RAY_ADDRESS") or address
+    if address not in (None, "auto"):
+        return address
+    log = logging.getLogger("ray._private.services")
+    log.disabled = True  # Ray says it itself when it is asked to connect
+    try:  # no part of Ray's interface
+        from ray._private.services import canonicalize_bootstrap_address
+
+        found: str | None = canonicalize_bootstrap_address(address)
+    except Exception:
+        return None
+    finally:
+        log.disabled = False
+    return found
+
+
+def _reach(address: str | None, noted: bool) -> None:
+    """Raise where nothing answers at an address; Ray itself tries for over a minute and then ends the process."""
+    plain = (address or "").removeprefix("ray://")
+    host, _, port = plain.rpartition(":")
+    error = refusal(plain) if host and port.isdigit() else None
+    if error is not None and noted:
+        raise EngineError(
+            f"Ray's note of this machine's cluster names {address}, and nothing answers there: {error}. A killed cluster leaves such a "
+            "note: end what is left of it with `ray stop --force`, or start another one with `ray start --head`; with the address local "
+            "a cluster is started here for this process alone."
+        ) from error
+    if error is not None:
         raise EngineError(_no_cluster(address, error)) from error
 
 
 def _no_cluster(address: str | None, error: Exception) -> str:
     return (
         f"No Ray cluster at {address}: {error}. Start one with `ray start --head`, give the address that it prints, or "
-        "leave the address out to use this machine alone."
+        "the address local to use this machine alone."
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections import deque
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
     from gtimm.core.engine import Batches
 
-END_SECONDS = 5.0
+END_SECONDS, REACH_SECONDS = 5.0, 5.0
+LOOK_SECONDS, GONE_SECONDS = 5.0, 30.0
+"""Of waiting between looks whether the cluster is there; of nothing there until it counts as lost. Ray ends the process after 60."""
 
 
 class Actor:
@@ -54,12 +58,15 @@ class WorkerPool:
         device: of the workers.
         cpus: of a worker.
         gpus: of a worker.
+        head: address of the cluster.
     """
 
-    def __init__(self, ray: ModuleType, make_worker: bytes, device: str, cpus: float, gpus: float) -> None:
+    def __init__(self, ray: ModuleType, make_worker: bytes, device: str, cpus: float, gpus: float, head: str) -> None:
         self.ray, self.of = ray, (make_worker, device, cpus, gpus)
         self._form = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(Actor)
         self._made, self._device = ray.put(make_worker), device
+        self._head, self._lost = head, False
+        self._asked = refusal(head) is None  # else the address is one for the nodes alone
         self.starting: dict[Any, Any] = {}  # begun -> actor
         self.held: dict[Any, dict[Any, int]] = {}  # actor -> its results to be, in order -> index of the batch
 
@@ -77,8 +84,39 @@ class WorkerPool:
         self.held.pop(actor, None)
         self.ray.kill(actor)
 
+    def first_done(self) -> Any:
+        """Wait for a result, or for an actor that has begun, and return its reference.
+
+        Raises:
+            EngineError: the cluster is gone; Ray itself would try for a minute and then end the process.
+        """
+        waiting = [*self.starting, *(one for results in self.held.values() for one in results)]
+        since: float | None = None
+        while not (done := self.ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS)[0]):
+            if self.answers():
+                since = None
+                continue
+            since = time.monotonic() if since is None else since
+            if time.monotonic() - since >= GONE_SECONDS:
+                raise self.gone()
+        return done[0]
+
+    def answers(self) -> bool:
+        """Return whether the cluster's head is there, as far as it can be asked from here."""
+        return not self._asked or refusal(self._head) is None
+
+    def gone(self) -> EngineError:
+        """Return what to raise where the cluster is lost; what it held is left alone."""
+        self._lost = True
+        return EngineError(
+            f"The Ray cluster at {self._head} is gone: nothing answers there any more. What was finished is kept. Start a cluster again, "
+            "or leave the engine out, and give the same command: it goes on from there."
+        )
+
     def close(self) -> None:
         """End all actors, and wait until what they were at has ended."""
+        if self._lost:
+            return
         pending = [*self.starting, *(one for results in self.held.values() for one in results)]
         for actor in [*self.starting.values(), *self.held]:
             self.ray.kill(actor)
@@ -90,7 +128,7 @@ def handed_out(pool: WorkerPool, count: int, batches: Batches[Any], room: int, r
     """Yield `(index, result)` as batches finish on at least `count` workers, each of which holds at most `room` batches.
 
     Raises:
-        EngineError: workers that cannot be started.
+        EngineError: workers that cannot be started, or the cluster is gone.
         LostBatchError: a batch that was alone with a worker that was lost, more than `retries` times.
         Exception: what making a worker or a batch raised.
     """
@@ -105,8 +143,7 @@ def handed_out(pool: WorkerPool, count: int, batches: Batches[Any], room: int, r
         pool.start()
     while left:
         _feed(pool, fresh, again, kept, blamed, batches, room)
-        waiting = [*pool.starting, *(one for results in pool.held.values() for one in results)]
-        done = ray.wait(waiting, num_returns=1)[0][0]
+        done = pool.first_done()
         if done in pool.starting:
             actor = pool.starting.pop(done)
             error = _outcome(ray, done)[1]
@@ -188,6 +225,16 @@ def _outcome(ray: ModuleType, reference: Any) -> tuple[Any, Exception | None]:
         if not isinstance(cause, GtimmError):
             cause.add_note(f"In a Ray worker:\n{error}")
         raise cause from None
+
+
+def refusal(address: str) -> Exception | None:
+    """Return why nothing can be reached at HOST:PORT; `None` where something answers."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+    except (OSError, OverflowError, ValueError) as error:
+        return error
+    return None
 
 
 def _first_line(error: Exception) -> str:

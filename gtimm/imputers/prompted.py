@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from pydantic import Field, field_validator
 
+from gtimm.core.asking import asking
 from gtimm.core.errors import IncompatibleError
 from gtimm.core.files import folder_digest
 from gtimm.core.imputer import Generator, State, View
@@ -74,10 +75,11 @@ class Prompted(Generator):
                 f"{type(self).__name__} makes {what}; {target!r} is {view.kind(target)}. Use another imputer for it."
             )
         strategy = self.strategy
-        if isinstance(strategy, RowPrompts):
-            return plan_rows(strategy, view, target, self.per_row, guidance, self.seed)
-        assert view.labels is not None
-        requests, owner = plan_requests(strategy, view.classes, self.makes, self.per_class, guidance, self.seed)
+        with asking(strategy, "for prompts"):
+            if isinstance(strategy, RowPrompts):
+                return plan_rows(strategy, view, target, self.per_row, guidance, self.seed)
+            assert view.labels is not None
+            requests, owner = plan_requests(strategy, view.classes, self.makes, self.per_class, guidance, self.seed)
         return Pool.by_class(Requests(requests), np.array(owner, np.int64), view.labels, len(view.classes))
 
 

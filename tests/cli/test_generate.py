@@ -187,5 +187,5 @@ def test_a_generator_that_hangs_is_interrupted_and_the_command_says_at_which_ite
     done = call(write(tmp_path, "{name: hangs}"), "--yes")
     assert done.exit_code == 130
     said = " ".join(done.output.split())
-    assert "While Hangs made 4 items, the first " in said
+    assert "Imputer hangs (registered in this session) was interrupted as it made 4 items, the first " in said
     assert "the same command goes on from here" in said

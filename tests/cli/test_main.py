@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import gtimm
 from gtimm.cli.main import app, main
 from gtimm.core.errors import ConfigError
+from gtimm.core.imputer import Imputer
 
 HEAVY = ("torch", "diffusers", "transformers", "open_clip", "sklearn")
 
@@ -120,3 +122,34 @@ def test_a_demo_configuration_runs_the_demo(tmp_path: Path, monkeypatch: pytest.
 def test_python_runs_the_package_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "gtimm", "--help"], capture_output=True, text=True, check=True)
     assert "plugins" in done.stdout
+
+
+def test_an_error_of_a_plug_in_is_one_line_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Raises(Imputer):
+        def fit(self, train: Any, target: str) -> Any:
+            return {}["oops"]
+
+        def pool(self, view: Any, target: str, state: Any) -> Any:
+            return None
+
+    gtimm.register("imputers", "raises", Raises)
+    config = tmp_path / "experiment.yaml"
+    config.write_text(
+        "data: digits-uci\nmissing: {image: 0.9}\npipeline: {backbone: imagebind-tiny, imputer: raises, modalities: [image]}\nseeds: 1\n"
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["gtimm", "run", str(config), "-o", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("gtimm: Imputer raises (registered in this session) raised KeyError in fit, test_main.py line ")
+    assert said.endswith(
+        ": 'oops'. gtimm.testing.check_imputer shows what it must hold. With GTIMM_TRACEBACK=1 the traceback is shown."
+    )
+    monkeypatch.setenv("GTIMM_TRACEBACK", "1")
+    with pytest.raises(KeyError, match="oops"):
+        main()

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -17,7 +17,7 @@ from PIL import Image
 
 from gtimm.backbones.imagebind.tiny import ImageBindTiny
 from gtimm.core.claims import claim
-from gtimm.core.errors import DataError, StoreError
+from gtimm.core.errors import DataError, EngineError, StoreError
 from gtimm.core.films import prepare as preparing
 from gtimm.core.films import taking
 from gtimm.core.films.clips import Clip, Corpus
@@ -25,6 +25,7 @@ from gtimm.core.films.loader import FilmLoader
 from gtimm.core.films.prepare import prepare
 from gtimm.core.films.prepared import Form
 from gtimm.core.media import FilmPart, load_audio, load_image
+from gtimm.engines.local import LocalEngine
 
 FILMS = ("a.mp4", "b.mkv", "c.mp4", "d.mp4", "mute.mp4", "stereo.avi")
 
@@ -292,3 +293,20 @@ def test_a_folder_of_another_version_is_refused_and_one_that_was_begun_goes_on(f
     (out / "about.json").write_text(json.dumps(about))
     (out / "frames/x/a.png").write_bytes((out / "frames/x/a.png").read_bytes()[:-9])  # cut short
     assert prepare(loader, out, workers=1).made == 1
+
+
+def test_a_start_that_fails_keeps_what_the_run_before_it_said(root: Path, tmp_path: Path) -> None:
+    (root / "c.mp4").write_bytes(b"no film")
+    out = tmp_path / "out"
+    assert len(prepare(Folder(root=str(root)), out, workers=1).failures) == 2
+    said = (out / "failures.jsonl").read_text()
+
+    class Nowhere(LocalEngine):
+        here: ClassVar[bool] = False
+
+        def run(self, *_: Any, **__: Any) -> Any:
+            raise EngineError("No cluster there.")
+
+    with pytest.raises(EngineError):
+        prepare(Folder(root=str(root)), out, engine=Nowhere())
+    assert (out / "failures.jsonl").read_text() == said

@@ -55,7 +55,7 @@ def test_tables_keep_their_own_colours_and_nothing_else(colours: bool) -> None:
 
 
 def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_line("demo") as step:
+    with progress_line("demo", Path("runs")) as step:
         step("preparing [/nothing] [red]class[/red]")
     assert "preparing [/nothing] [red]class[/red]" in " ".join(capsys.readouterr().err.split())
 

@@ -157,6 +157,20 @@ def test_an_address_where_nothing_answers_is_an_error_in_seconds(address: str, m
     assert time.monotonic() - began < 8
 
 
+def test_a_note_of_a_cluster_that_was_killed_is_an_error_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/ray_current_cluster").write_text("127.0.0.1:9")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(
+        EngineError, match=r"names \S+:9, and nothing answers there: .* with the address local a cluster is started"
+    ):
+        list(RayEngine().run(doubling, [1]))
+    assert time.monotonic() - began < 8
+
+
 @pytest.mark.parametrize("mode", [None, "token"])
 def test_a_cluster_that_asks_for_a_token_says_how_to_send_it(mode: str | None, cluster: Any) -> None:
     address = cluster.get_runtime_context().gcs_address

@@ -1,11 +1,13 @@
-"""Commands on a Ray cluster that are interrupted by Ctrl-C in the middle, and go on to what a local run gives."""
+"""Commands on a Ray cluster that are interrupted, or lose the cluster, in the middle, and go on to what a local run gives."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ def _slow() -> None:
     register("backbones", "slow", elsewhere.SlowEncoder)
 
 
-def interrupted_and_gone_on(cluster: Any, arguments: list[str], begun: Any) -> list[str]:
+def interrupted_and_gone_on(cluster: Any, arguments: list[str], begun: Any, by: signal.Signals = signal.SIGINT) -> list[str]:
     """Run a command on the cluster, interrupt it once something has begun, run it again; returns what it said."""
     address = cluster.get_runtime_context().gcs_address
     paths = os.pathsep.join(path for path in sys.path if path)
@@ -57,9 +59,9 @@ def interrupted_and_gone_on(cluster: Any, arguments: list[str], begun: Any) -> l
         while end and not begun() and process.poll() is None and time.monotonic() - since < 120:
             time.sleep(0.05)
         if end:
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, by)
         output, _ = process.communicate(timeout=180)
-        assert process.returncode == (130 if end else 0), output
+        assert process.returncode == (128 + by if end else 0), output
         said.append(output)
     assert "Interrupted." in said[0]
     return said
@@ -79,10 +81,11 @@ def config(folder: Path) -> Path:
     return path
 
 
-def test_generation(cluster: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_generation(cluster: Any, tmp_path: Path, by: signal.Signals) -> None:
     arguments = ["generate", str(config(tmp_path)), "--yes"]
     store = ["--store", str(tmp_path / "ray")]
-    said = interrupted_and_gone_on(cluster, [*arguments, *store], lambda: len(list((tmp_path / "ray").rglob("*.png"))) >= 4)
+    said = interrupted_and_gone_on(cluster, [*arguments, *store], lambda: len(list((tmp_path / "ray").rglob("*.png"))) >= 4, by)
     assert "30 items made" not in said[1]
     assert CliRunner().invoke(app, [*arguments, "--store", str(tmp_path / "local")]).exit_code == 0
     made = [
@@ -122,3 +125,43 @@ def test_films(cluster: Any, tmp_path: Path) -> None:
     assert "60 files: 60 prepared" not in said[1]
     assert CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "local"), "--workers", "1"]).exit_code == 0
     assert files(tmp_path / "ray") == files(tmp_path / "local")
+
+
+HEAD = (
+    "import ray, sys, time\nray.init(address='local', num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
+    "open(sys.argv[1], 'w').write(ray.get_runtime_context().gcs_address)\ntime.sleep(600)\n"
+)
+IMPATIENT = "import gtimm.engines.ray_workers as workers\nworkers.LOOK_SECONDS, workers.GONE_SECONDS = 1.0, 3.0\n"
+
+
+def test_a_cluster_that_is_lost_in_the_middle(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra gtimm[ray] is not installed")
+    place = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # short, for the names of Ray's sockets
+    note = place / "ray/ray_current_cluster"
+    note.parent.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "RAY_TMPDIR": str(place)}
+    head = subprocess.Popen([sys.executable, "-c", HEAD, str(note)], stderr=subprocess.DEVNULL, env=environment)
+    try:
+        while not note.exists() or not note.read_text():
+            assert head.poll() is None
+            time.sleep(0.1)
+        arguments = ["embed", str(config(tmp_path)), "--store", str(tmp_path / "store"), *ENGINE]
+        process = subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT + SCRIPT, *arguments], stderr=subprocess.PIPE, text=True, env=environment
+        )
+        while len(list(tmp_path.glob("encoded-*"))) < 4:
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        head.kill()
+        for line in subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines():
+            if str(place) in line:
+                os.kill(int(line.split()[0]), signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert f"Joined the Ray cluster at {note.read_text()}" in said
+    assert (
+        f"gtimm: The Ray cluster at {note.read_text()} is gone: nothing answers there any more. What was finished is kept."
+        in said
+    )
+    shutil.rmtree(place)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gtimm.core.asking import asking
 from gtimm.core.bank.lines import described
 from gtimm.core.errors import GenerationError, PluginError
 
@@ -51,7 +52,8 @@ class Worker:
         if not batch:
             return Made([])
         if self._make is None:
-            self._make = self._generator.open(self._device)
+            with asking(self._generator, "in open"):
+                self._make = self._generator.open(self._device)
         began = time.monotonic()
         while True:
             size = min(self._size, len(batch))
@@ -76,13 +78,11 @@ class Worker:
         items: list[Payload | Failure] = []
         for start in range(0, len(batch), size):
             part = list(batch[start : start + size])
-            try:
+            with asking(self._generator, f"as it made {len(part)} items, the first {described(part[0])}"):
                 made = make([*part, *[part[-1]] * (size - len(part))])
-            except BaseException as error:  # the user's interruption of one that hangs too
-                error.add_note(f"While {type(self._generator).__name__} made {len(part)} items, the first {described(part[0])}.")
-                raise
-            if len(made) != size:
-                raise PluginError(f"{type(self._generator).__name__} returned {len(made)} items for {size} requests.")
+            if not isinstance(made, Sequence) or len(made) != size:
+                found = f"{len(made)} items" if isinstance(made, Sequence) else type(made).__name__
+                raise PluginError(f"{type(self._generator).__name__} returned {found} for {size} requests.")
             items += made[: len(part)]
         return items
 

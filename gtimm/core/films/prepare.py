@@ -112,8 +112,9 @@ def prepare_clips(
                     place.add(record, skip_unreadable)
                     report.made += not record.failed
                     advance(1)
+            report.failures = place.listed(clips, lost)
         finally:
-            report.failures = place.finish(clips, lost)
+            place.finish(clips)
         report.silent = sum(place.silent(clip) for clip in clips)
         report.seconds = time.monotonic() - began
     return report
@@ -190,17 +191,20 @@ class _Folder:
         record = self._records.get(clip.name)
         return record is not None and record.silent
 
-    def finish(self, clips: Sequence[Clip], lost: Sequence[Clip]) -> list[dict[str, str]]:
-        """Write the lists in the order of the clips, and return the failures."""
+    def finish(self, clips: Sequence[Clip]) -> None:
+        """Write the index in the order of the clips."""
         self._sweep()
         order = dict.fromkeys([clip.name for clip in clips if clip.name in self._records] + list(self._records))
+        self._write(INDEX, [asdict(self._records[name]) for name in order])
+
+    def listed(self, clips: Sequence[Clip], lost: Sequence[Clip]) -> list[dict[str, str]]:
+        """Write what failed and what is absent, and return the failures; when all was tried, so that none of another run is forgotten."""
         failures = [
             {"clip": clip.name, "film": str(clip.film), "what": what, "reason": reason}
             for clip in clips
             if clip.name in self._failed
             for what, reason in self._failed[clip.name].failed.items()
         ]
-        self._write(INDEX, [asdict(self._records[name]) for name in order])
         self._write(FAILURES, failures)
         self._write(ABSENT, [{"clip": clip.name, "film": str(clip.film)} for clip in lost])
         return failures

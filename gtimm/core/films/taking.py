@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gtimm.core.engine import Engine
 
 AHEAD = 4  # clips under way for each worker
-LOOK = 0.5  # seconds between looks at whether the user interrupted
+LOOK = 0.5  # seconds between looks at whether the user, or a batch system, interrupted
 TAKEN_DOWN = "the decoder took its process down"
 
 
@@ -47,7 +47,7 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
         running: dict[Future[Record], Clip] = {}
         suspects: list[Clip] = []
         try:
-            with _noticed() as interrupted:
+            with _held_back() as interrupt:
                 while (left or running) and not suspects:
                     while left and len(running) < AHEAD * workers:
                         with forking():
@@ -57,9 +57,9 @@ def take_all(todo: Sequence[Clip], folder: Path, form: Form, workers: int) -> It
                         record = future.result()
                         del running[future]
                         yield record
-                    if interrupted():
-                        raise KeyboardInterrupt
+                    interrupt()
         except BrokenProcessPool:
+            interrupt()  # a batch system ends the workers too
             suspects = list(running.values())
         except KeyboardInterrupt:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -104,18 +104,25 @@ def _taker(folder: Path, form: Form, device: str) -> Callable[[Clip], Record]:
 
 
 @contextmanager
-def _noticed() -> Iterator[Callable[[], bool]]:
-    """Yield whether the user has interrupted: a flag, since an exception may be raised where Python drops it, as in a finaliser."""
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
-        yield lambda: False
-        return
+def _held_back() -> Iterator[Callable[[], None]]:
+    """Hold interruptions back, since an exception may be raised where Python drops it, as in a finaliser; yield what lets them happen."""
+    usual: dict[int, Callable[..., Any]] = {}
+    if threading.current_thread() is threading.main_thread():
+        every = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        usual = {number: handler for number, handler in every.items() if callable(handler)}
     seen: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+
+    def interrupt() -> None:
+        if seen:
+            usual[seen[0]](seen[0], None)
+
+    for number in usual:
+        signal.signal(number, lambda number, _: seen.append(number))
     try:
-        yield lambda: bool(seen)
+        yield interrupt
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 def _alone(clip: Clip, folder: Path, form: Form) -> Record:

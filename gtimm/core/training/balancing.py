@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.func import vmap
 
+from gtimm.core.asking import asking
 from gtimm.core.balance import Step
 from gtimm.core.seeding import stream
 
@@ -35,7 +36,8 @@ class Balancer:
     """
 
     def __init__(self, balance: Balance, head: Head, modalities: Sequence[str], seeds: Sequence[int], *, stackable: bool) -> None:
-        balance.check(head, modalities)
+        with asking(balance, "in check"):
+            balance.check(head, modalities)
         self.balance, self.head, self.stackable = balance, head, stackable
         self.names = sorted({name for parts in head.own_parameters().values() for name in parts})
         self.streams = [stream(seed, "balance") for seed in seeds]
@@ -60,7 +62,7 @@ class Balancer:
         gradients = {name: cast("Tensor", weights[name].grad) for name in self.names}
         noise = {name: self._normal(value) for name, value in gradients.items()} if self.balance.noisy else {}
         given = (weights, buffers, gradients, noise, self.state, x, filled, observed, labels)
-        with torch.no_grad():
+        with asking(self.balance, "in modulate"), torch.no_grad():
             changed, self.state = vmap(self._one)(*given) if self.stackable else self._in_turn(*given)
         for name, value in changed.items():
             weights[name].grad = value

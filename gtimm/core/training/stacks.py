@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.func import stack_module_state
 
-from gtimm.core.errors import GtimmError
+from gtimm.core.asking import asking, built
+from gtimm.core.errors import GtimmError, PluginError
 from gtimm.core.seeding import stream, torch_seeded
 from gtimm.core.training.balancing import Balancer
 from gtimm.core.training.judge import Judge
 from gtimm.core.training.losses import row_weights, stacked_targets
 from gtimm.core.training.splits import Tables, refuse_not_finite
-from gtimm.core.training.stacking import Batches, StackedAdamW, Tensors, stack
+from gtimm.core.training.stacking import Batches, Stacked, StackedAdamW, Tensors, stack
 from gtimm.core.training.steps import Step, worth_recording
 
 if TYPE_CHECKING:
@@ -36,7 +37,23 @@ DIVERGED = 100
 def build(run: Run) -> Head:
     """Return a run's untrained head."""
     with torch_seeded(run.seed, "weights"):
-        return run.fusion.build(run.sizes, run.classes, run.encoders).to(run.dtype)
+        return built(run.fusion, run.sizes, run.classes, run.encoders).to(run.dtype)
+
+
+def _held(forward: Stacked, run: Run) -> Stacked:
+    """Return heads whose errors name their fusion, and whose logits are held to the shape that they must have."""
+
+    def run_heads(w: Tensors, b: Tensors, x: Tensors, f: Tensor, o: Tensor) -> Tensor:
+        with asking(run.fusion, "in its head's forward"):
+            logits = forward(w, b, x, f, o)
+        if logits.shape[1:] != (f.shape[1], run.classes):
+            found = tuple(logits.shape[1:])
+            raise PluginError(
+                f"The head of {type(run.fusion).__name__} returned logits {found}; expected ({f.shape[1]}, {run.classes})."
+            )
+        return logits
+
+    return run_heads
 
 
 class Stack:
@@ -59,7 +76,8 @@ class Stack:
         self.optimiser = StackedAdamW(learnt, [run.rates for run in runs])
         self.learnt = self.optimiser.weights
         self.weights = {name: self.learnt.get(name, value) for name, value in self.weights.items()}
-        self.step: Step = Step(stack(self.heads[0], stackable=stackable), like.step.recording if like else None)
+        forward = _held(stack(self.heads[0], stackable=stackable), runs[0])
+        self.step: Step = Step(forward, like.step.recording if like else None)
         self.tables = tables.of([run.train for run in runs])
         self.targets = stacked_targets([cast("I64", run.train.labels) for run in runs], runs[0].dtype)
         self.row_weights = self._row_weights()
@@ -168,7 +186,8 @@ def draw(runs: list[Run], tables: Tables, streams: list[np.random.Generator]) ->
     for which, (run, random) in enumerate(zip(runs, streams, strict=True)):
         order = torch.from_numpy(random.permutation(len(run.train)))
         places, filled, observed = tables.drawn(which, random)
-        hidden = run.fusion.hide(tables.modalities, torch.from_numpy(random.random(filled.shape, dtype=np.float32)))
+        with asking(run.fusion, "in hide"):
+            hidden = run.fusion.hide(tables.modalities, torch.from_numpy(random.random(filled.shape, dtype=np.float32)))
         if hidden is not None:
             tables.hide(which, hidden, places, filled, observed)
         every.append((places, filled, observed, order))

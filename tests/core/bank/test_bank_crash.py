@@ -348,7 +348,7 @@ def test_an_error_of_the_generator_says_at_which_items(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError) as found:
         make(tmp_path, 3, Faulty())
-    assert notes_of(found.value)[0].startswith("While Faulty made 4 items, the first ")
+    assert ") raised RuntimeError as it made 4 items, the first " in notes_of(found.value)[0]
     assert repr(requests(3)[0].prompt) in notes_of(found.value)[0]
 
 

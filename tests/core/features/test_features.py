@@ -428,5 +428,6 @@ def test_an_encoder_that_fails_says_how_far_it_came_and_what_was_done_is_kept(ho
     workspace = Workspace(home, "cpu", EmbedOptions(batch_size=1, workers=0))
     with pytest.raises(RuntimeError, match="shapes differ") as found:
         workspace.embed(Third(), "vector", payloads)
-    assert notes_of(found.value) == ["While Third embedded vectors: 2 of 4 were done."]
+    assert "Third (module " in notes_of(found.value)[0]
+    assert "raised RuntimeError as it embedded vectors (2 of 4 were done), test_features.py line " in notes_of(found.value)[0]
     assert not workspace.store(Third(), "vector", "pooled").missing([payload_key("vector", one) for one in payloads[:2]])
