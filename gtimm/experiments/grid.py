@@ -18,7 +18,7 @@ from gtimm.core.metrics import by_row
 from gtimm.core.missing import Missing
 from gtimm.experiments.cells import Cell, Scored, read_cell, write_cell
 from gtimm.experiments.identity import data_digest, digest, holes_digest, pipeline_identity
-from gtimm.experiments.jobs import Job, groups, method_options, pipeline_of, shape_of, weight_of
+from gtimm.experiments.jobs import Job, Weight, groups, method_options, pipeline_of, shape_of, weight_of
 from gtimm.experiments.methods import METHODS, Setting
 
 if TYPE_CHECKING:
@@ -83,9 +83,14 @@ class Grid:
                 self._run(group, f" (group {number} of {len(ahead)})" if len(ahead) > 1 else "")
         return [replace(self._done[job.key], setting=job.setting) for job in jobs]
 
-    def plan(self, settings: Sequence[Setting]) -> list[Job]:
-        """Return what each setting needs, checked by its Pipelines; nothing is generated, embedded, trained or written."""
-        return [self._job(setting) for setting in settings]
+    def plan(self, settings: Sequence[Setting], *, keyed: bool = True) -> list[Job]:
+        """Return what each setting needs, checked by its Pipelines; nothing is generated, embedded, trained or written.
+
+        Args:
+            settings: the cells.
+            keyed: find each outcome's name, for which weights and data are read; without it jobs say what is ahead, and cannot be run.
+        """
+        return [self._job(setting, keyed=keyed) for setting in settings]
 
     def asked(self, jobs: Sequence[Job]) -> Iterator[Asked]:
         """Yield what jobs ask generators for, as `planning.plan_requests` takes it, the largest budgets first."""
@@ -99,7 +104,7 @@ class Grid:
         """Return how many of the jobs are done already."""
         return sum(self._stored(job) for job in jobs)
 
-    def _job(self, setting: Setting) -> Job:
+    def _job(self, setting: Setting, *, keyed: bool) -> Job:
         used = self.methods.get(setting.method, setting.method)
         options = method_options(used, setting, self.data.train.modalities, self.target, self.generator, self.options, self.zero)
         pipes = [pipeline_of(options, seed) for seed in self.seeds]
@@ -113,19 +118,25 @@ class Grid:
             rows.append(len(pipe.check(train, self._judge)))
             for data in judged:
                 pipe.check_evaluation(data)
-        kinds = pipes[0].kinds
+        if not keyed:
+            return Job(setting, "", "", pipes, trains, tests, vals, "", Weight(0.0, 0.0))
+        key, model = self._names(pipes[0], trains, tests, vals)
+        return Job(setting, key, model, pipes, trains, tests, vals, shape_of(pipes[0], rows), weight_of(pipes[0], rows))
+
+    def _names(
+        self, pipe: Pipeline, trains: list[MultimodalDataset], tests: list[MultimodalDataset], vals: list[MultimodalDataset]
+    ) -> tuple[str, str]:
+        """Return the digests of all that decides an outcome, and of what decides its model."""
         model = digest(
             {
-                **pipeline_identity(pipes[0]),
+                **pipeline_identity(pipe),
                 "data": [self._digest(self.data.train), *([] if self._judge is None else [self._digest(self._judge)])],
-                "holes": [holes_digest(train, kinds) for train in trains],
+                "holes": [holes_digest(train, pipe.kinds) for train in trains],
                 "seeds": list(self.seeds),
             }
         )
-        tested = [[holes_digest(data, kinds) for data in part] for part in (tests, vals)]
-        key = digest([model, self._digest(self.data.test), tested])
-        shape = shape_of(pipes[0], rows)
-        return Job(setting, key, model, pipes, trains, tests, vals, shape, weight_of(pipes[0], rows))
+        tested = [[holes_digest(data, pipe.kinds) for data in part] for part in (tests, vals)]
+        return digest([model, self._digest(self.data.test), tested]), model
 
     def _mask(self, data: MultimodalDataset, missing: Missing, seed: int) -> MultimodalDataset:
         if not missing.ratios and missing.patterns is None:

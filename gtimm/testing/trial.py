@@ -105,9 +105,6 @@ class Trial:
         """Return the pool of a data set; the imputer gets a copy of the state."""
         found = imputer.pool(self.view(imputer, data, role, depth), target, copy.deepcopy(state))
         assert isinstance(found, Pool), f"pool() returned {short(found)}; it must be a Pool."
-        if isinstance(found.items, Features):
-            dtype = found.items.values.dtype
-            assert dtype.kind in "fiu", f"The pool holds vectors of {dtype}; they must be float32."
         return found
 
     def outcome(self, imputer: Imputer, sealed: tuple[MultimodalDataset, MultimodalDataset], target: str) -> Outcome:

@@ -168,7 +168,7 @@ class Ends(Fill):
     ("imputer", "message"),
     [
         (NoPool(), r"pool\(\) returned an ndarray of float64, shape \(40, 50\); it must be a Pool"),
-        (Letters(), "The pool holds vectors of <U1; they must be float32"),
+        (Letters(), "features must be an array of numbers; found <U1"),
         (NoState(), r"fit\(\) returned None; it must be a dictionary of arrays"),
         (Ends(), "check_present_values_are_untouched: SystemExit: 5"),
     ],

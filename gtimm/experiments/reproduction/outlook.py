@@ -97,7 +97,7 @@ def _of(work: Reproduction, grid: Grid | None, target: str, setting: Setting) ->
     if grid is None:
         count = preset.classes * (setting.budget or 0)
         return Items(name, variant, target, count, None, None if each is None else each * count, measured=False)
-    jobs = grid.plan([setting])
+    jobs = grid.plan([setting], keyed=False)  # weights need not be there yet
     asked = plan_requests(grid.asked(jobs), jobs[0].pipes[0])
     found = [asked.outlook(job) for job in asked.jobs]
     count, there = sum(one.wanted for one in found), sum(one.there for one in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ class Slow(ToyGenerator):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     generator = Slow(made=sys.argv[2], seconds=float(sys.argv[3]))
     bank = Bank(Path(sys.argv[1]))
     print("ready", flush=True)
