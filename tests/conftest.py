@@ -10,7 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -19,6 +21,7 @@ from wheels import ROOT, Distributions, Environment, build, found
 
 import gtimm
 import gtimm.core.features.encoders
+from gtimm.core.dataset import Splits, load_dataset
 from gtimm.core.registry import BASES, registry
 
 torch.set_num_threads(1)
@@ -52,6 +55,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     gtimm.core.features.encoders._loaded.cache_clear()
     calls.clear()
     return folder
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows of the data sets of reproductions."""
+    from gtimm.experiments.reproduction import presets
+
+    def load(name: str, **options: Any) -> Splits:
+        whole, rows = load_dataset(name, **options), np.arange(80)
+        return Splits(whole.train.subset(rows), whole.val.subset(rows[:20]), whole.test.subset(rows[:30]), whole.facts)
+
+    monkeypatch.setattr(presets, "load_dataset", load)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ from typer.core import TyperGroup
 from gtimm.core.terminal import harmless, notes_of
 
 AGAIN = "; the same command goes on from here."
-
-
 _received: list[int] = []
 """Signals heeded; kept here since Ray turns whatever a handler raises into a plain KeyboardInterrupt."""
 

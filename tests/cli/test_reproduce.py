@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -16,7 +15,6 @@ from typer.testing import CliRunner
 import gtimm.cli.sweep
 from gtimm.cli.main import app
 from gtimm.cli.reproduce import pairs
-from gtimm.core.dataset import Splits, load_dataset
 from gtimm.core.errors import ConfigError
 from gtimm.experiments.reproduction import presets
 from gtimm.experiments.reproduction.choices import Choices
@@ -27,15 +25,6 @@ QUICK = ("--seeds", "1", "--per-class", "2", "--train", "epochs=1", "--backbone"
 
 def call(*arguments: str) -> Any:
     return CliRunner().invoke(app, arguments)
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str, **options: Any) -> Splits:
-        whole, rows = load_dataset(name, **options), np.arange(60)
-        return Splits(whole.train.subset(rows), whole.val.subset(rows[:20]), whole.test.subset(rows[:30]), whole.facts)
-
-    monkeypatch.setattr(presets, "load_dataset", load)
 
 
 def test_the_list_names_every_exhibit_and_what_presets_need() -> None:

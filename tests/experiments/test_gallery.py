@@ -11,7 +11,7 @@ from toys import ToyGenerator, calls, pictures
 
 import gtimm
 from gtimm import compare
-from gtimm.core.dataset import Splits, load_dataset
+from gtimm.core.dataset import Splits
 from gtimm.core.errors import GenerationError
 from gtimm.core.plugin import Info
 from gtimm.core.pool import Pool
@@ -38,15 +38,6 @@ class Fitted(ToyGenerator):
 @pytest.fixture(autouse=True)
 def _fitted() -> None:
     gtimm.register("imputers", "fitted", Fitted, replace=True)
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str, **options: Any) -> Splits:
-        whole, rows = load_dataset(name, **options), np.arange(80)
-        return Splits(whole.train.subset(rows), whole.val.subset(rows[:20]), whole.test.subset(rows[:30]), whole.facts)
-
-    monkeypatch.setattr(presets, "load_dataset", load)
 
 
 @pytest.mark.parametrize("name", ["toy-generator", "fitted"])

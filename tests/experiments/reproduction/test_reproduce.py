@@ -8,13 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from miniatures import write_clip, write_crisismmd, write_food101, write_ucf101
 
 import gtimm.core.workspace
-from gtimm.core.dataset import Splits, load_dataset
+from gtimm.core.dataset import load_dataset
 from gtimm.core.errors import ConfigError, IncompatibleError, PluginError
 from gtimm.experiments.grid import Grid
 from gtimm.experiments.reproduction import presets, reproduce
@@ -31,15 +30,6 @@ QUICK: dict[str, Any] = {
     "generator": {"steps": 2, "batch_size": 20},
     "sound": {"voices": ["en-us", "en+croak"]},
 }
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str, **options: Any) -> Splits:
-        whole, rows = load_dataset(name, **options), np.arange(80)
-        return Splits(whole.train.subset(rows), whole.val.subset(rows[:20]), whole.test.subset(rows[:30]), whole.facts)
-
-    monkeypatch.setattr(presets, "load_dataset", load)
 
 
 def stable(results: dict[str, Any]) -> dict[str, Any]:
