@@ -14,7 +14,7 @@ from gtimm.experiments.reproduction.presets import Preset
 from gtimm.experiments.sweeps.curves import Curves, X, distinct
 from gtimm.experiments.sweeps.plans import Robustness
 
-Counted = Callable[[Splits, "Bench"], float]
+Counted = Callable[[Splits, "Bench"], float | None]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Place:
         column: its column.
         setting: whose score stands there.
         target: modality that goes missing in the setting.
-        counted: what stands there where nothing is trained.
+        counted: what stands there where nothing is trained; `None` is no one number, and `note` says why.
         metric: of what is counted; scores have that of the bench.
         note: about it.
         spot: its series and x on the exhibit's curves.

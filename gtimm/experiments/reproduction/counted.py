@@ -21,8 +21,10 @@ def option_places(b: Bench) -> list[Place]:
     """Return the cells of Tables 8 and 9."""
     places = []
     for column, name in OPTIONS.items():
-        note = "of AdamW, the one optimizer" if name == "weight_decay" else ""
-        places.append(Place(b.at(), column, counted=_option(name), metric="option", note=note))
+        notes = ["of AdamW, the one optimizer"] if name == "weight_decay" else []
+        if isinstance(found := getattr(options(b), name), tuple):
+            notes.append(f"here each run takes one of {', '.join(map(str, found))} by its validation score")
+        places.append(Place(b.at(), column, counted=_option(name), metric="option", note="; ".join(notes)))
     return places
 
 
@@ -32,9 +34,10 @@ def options(b: Bench) -> TrainOptions:
 
 
 def _option(name: str) -> Counted:
-    def value(data: Splits, b: Bench) -> float:
+    def value(data: Splits, b: Bench) -> float | None:
         found, kinds = options(b), {data.train.kind(m) for m in data.train.modalities}
-        return float(found.epochs_for(kinds) if name == "epochs" else getattr(found, name))
+        one = found.epochs_for(kinds) if name == "epochs" else getattr(found, name)
+        return None if isinstance(one, tuple) else float(one)
 
     return value
 

@@ -63,6 +63,18 @@ def test_full_settings_are_those_that_the_paper_prints(name: str) -> None:
     assert {s.budget for s in settings(b) if s.budget} == ({100} if exhibit == "table9" else {1, 5, 20, 100})
 
 
+def test_an_option_with_several_candidates_is_no_number_of_the_table() -> None:
+    b = bench("digits", train={"lr": [0.001, 0.01]})
+    found = {p.column: p for p in plan("table8", b).places}
+    data = b.preset.load(None, b.choices)
+    rate, decay = found["Learning Rate"], found["Weight Decay"]
+    assert rate.counted is not None
+    assert rate.counted(data, b) is None
+    assert rate.note == "here each run takes one of 0.001, 0.01 by its validation score"
+    assert decay.counted is not None
+    assert decay.counted(data, b) == 1e-4
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_presets_are_made_of_strategies_that_exist(name: str) -> None:
     one = preset(name)
