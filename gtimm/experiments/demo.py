@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gtimm.core.dataset import Splits, load_dataset
 from gtimm.core.errors import ConfigError
@@ -19,9 +19,6 @@ from gtimm.experiments.identity import data_digest
 from gtimm.experiments.methods import Setting
 from gtimm.experiments.rows import compare_pairs, costs_of, detail_of, licences_of, patterns_of, rows_of, simulated
 from gtimm.report import wording
-
-if TYPE_CHECKING:
-    pass
 
 TARGETS = ("image", "audio")
 BUDGETS = (1, 5, 20, 100)
