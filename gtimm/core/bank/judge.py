@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gtimm.core.bank.duplicates import Repeat, perceptual_hash, repeats
 from gtimm.core.bank.files import LOG, Log
 from gtimm.core.bank.gate import backbone
+from gtimm.core.bank.near_duplicates import Repeat, perceptual_hash, repeats
 from gtimm.core.errors import PluginError
 from gtimm.core.features import FeatureStore
 from gtimm.core.features.encoders import loaded

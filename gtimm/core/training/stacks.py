@@ -14,7 +14,7 @@ from gtimm.core.asking import asking, built
 from gtimm.core.errors import GtimmError, PluginError
 from gtimm.core.seeding import stream, torch_seeded
 from gtimm.core.training.balancing import Balancer
-from gtimm.core.training.judge import Judge
+from gtimm.core.training.best_epochs import BestEpochs
 from gtimm.core.training.losses import row_weights, stacked_targets
 from gtimm.core.training.splits import Tables, refuse_not_finite
 from gtimm.core.training.stacking import Batches, Stacked, StackedAdamW, Tensors, stack
@@ -82,7 +82,7 @@ class Stack:
         self.targets = stacked_targets([cast("I64", run.train.labels) for run in runs], runs[0].dtype)
         self.row_weights = self._row_weights()
         self.streams = [stream(run.seed, "epochs") for run in runs]
-        self.judge = Judge(runs, judged)
+        self.best = BestEpochs(runs, judged)
         self.first: Tensor | None = None
         balance, seeds = runs[0].balance, [run.seed for run in runs]
         self.balancer = (
@@ -101,8 +101,8 @@ class Stack:
             self._check(loss, epoch)
             if all(run.diverged for run in self.runs):
                 break
-            self.judge.epoch(epoch, self.weights, self.buffers, self.step.forward)
-        self.judge.finish(self.heads, self.weights)
+            self.best.epoch(epoch, self.weights, self.buffers, self.step.forward)
+        self.best.finish(self.heads, self.weights)
 
     def _record(self) -> None:
         """Record the step on the first rows, which are as good as any."""

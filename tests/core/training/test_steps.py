@@ -145,7 +145,7 @@ def test_two_threads_give_the_bits_of_one(always: list[bool]) -> None:
 @pytest.mark.usefixtures("two_threads")
 def test_a_run_that_diverges_in_one_thread_stops_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
-    monkeypatch.setattr(stacks.Judge, "finish", lambda self, *_: ended.extend(run.seed for run in self.runs))
+    monkeypatch.setattr(stacks.BestEpochs, "finish", lambda self, *_: ended.extend(run.seed for run in self.runs))
     runs = [run(LateFusion(), 0, epochs=100_000), run(LateFusion(), 1, epochs=100_000, lr=1e38)]
     with pytest.raises(GtimmError, match="seed 1 is not finite"):
         train(runs)

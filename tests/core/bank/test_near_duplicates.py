@@ -16,8 +16,8 @@ from scipy.fft import dctn
 from toys import ToyBackbone
 
 from gtimm.core.bank import Bank
-from gtimm.core.bank.duplicates import perceptual_hash, repeats
 from gtimm.core.bank.gate import Gate
+from gtimm.core.bank.near_duplicates import perceptual_hash, repeats
 from gtimm.core.errors import ConfigError, GenerationError
 from gtimm.core.pool import Request
 from gtimm.engines.local import LocalEngine

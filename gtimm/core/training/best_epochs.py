@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gtimm.core.training.trainer import Run
 
 
-class Judge:
+class BestEpochs:
     """Keeps each run's weights of its best epoch on validation; of the last epoch where there is no validation set."""
 
     def __init__(self, runs: list[Run], judged: Tables | None) -> None:
