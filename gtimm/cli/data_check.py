@@ -162,7 +162,7 @@ def tables(check: Check) -> list[Table]:
         rows = [[str(d), _pairs(d.examples)] for d in check.summary.duplicates or ()]
         found.append(Table("Equal content in two splits", ["what", "such as"], rows))
     damaged = [[name, one.modality, one.name, one.reason] for name, s in parts.items() for one in s.unreadable or ()]
-    found.append(Table("Cannot be decoded", ["", "modality", "row", "why"], damaged))
+    found.append(Table("Cannot be read", ["", "modality", "row", "why"], damaged))
     return [table for table in found if table.rows]
 
 

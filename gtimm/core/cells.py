@@ -88,18 +88,22 @@ def check_ids(column: str, cells: Sequence[Any], rows: RowNames = PLACES, *, who
 
 
 def take_out_damaged(
-    payloads: dict[str, Sequence[Payload]], kinds: Mapping[str, str], rows: RowNames = PLACES
+    payloads: dict[str, Sequence[Payload]],
+    kinds: Mapping[str, str],
+    rows: RowNames = PLACES,
+    absent: Mapping[str, dict[int, str]] | None = None,
 ) -> dict[str, dict[int, str]]:
-    """Make holes of what cannot be decoded; return for each modality row to reason."""
+    """Make holes of what cannot be decoded; return for each modality row to reason, those whose file is `absent` among them."""
     damaged = {}
     for modality, cells in payloads.items():
         there = np.flatnonzero(present_of(cells)).tolist()
-        if found := faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}"):
+        gone = (absent or {}).get(modality, {})
+        if found := gone | faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}"):
             payloads[modality] = without(cells, found)
             damaged[modality] = found
             warnings.warn(
-                f"{len(found):,} of {len(there):,} payloads of {modality!r} cannot be decoded and are taken as missing, the first in "
-                f"{rows.within(min(found))}: {found[min(found)]} The data set's `unreadable` lists all; in a shell, gtimm check data.",
+                f"{len(found):,} of {len(there) + len(gone):,} payloads of {modality!r} cannot be read and are taken as missing, the first "
+                f"in {rows.within(min(found))}: {found[min(found)]} The data set's `unreadable` lists all; in a shell, gtimm check data.",
                 RuntimeWarning,
                 stacklevel=4,
             )

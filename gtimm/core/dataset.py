@@ -55,7 +55,7 @@ class MultimodalDataset:
         name: for reports.
         extra: other columns by name, (rows,) each: nothing reads them but `Missing(on=...)`.
         missing: the `Missing` that sealed this copy, or `None`.
-        unreadable: by modality, the rows whose payload was taken as missing because it cannot be decoded, and why.
+        unreadable: by modality, the rows whose payload was taken as missing because it cannot be read, and why.
         row_names: how messages name the rows: as the table does that they come from, also in parts of it.
     """
 

@@ -14,7 +14,7 @@ from gtimm.core.dataset import Column, MultimodalDataset
 from gtimm.core.errors import ConfigError, DataError, did_you_mean
 from gtimm.core.media import Payload
 from gtimm.core.plugin import KINDS
-from gtimm.core.readable import checked_files
+from gtimm.core.readable import TAKEN_OUT, checked_files
 from gtimm.core.row_names import PLACES
 from gtimm.core.tables import labels_of
 from gtimm.core.targets import encode_labels
@@ -67,18 +67,20 @@ def read_hf(
     payloads: dict[str, Sequence[Payload]] = {}
     kinds: dict[str, str] = {}
     columns: dict[str, Any] = {}
+    absent: dict[str, dict[int, str]] | None = {m: {} for m in modalities} if unreadable == "missing" else None
     for modality, column in modalities.items():
+        gone = None if absent is None else absent[modality]
         named = column.name if isinstance(column, Column) else column
         feature = _feature(dataset, named)
         kind = column.kind if isinstance(column, Column) else modality if modality in KINDS else _kind(feature, modality, named)
-        payloads[modality] = _payloads(dataset, named, feature, kind, modality, root)
+        payloads[modality] = _payloads(dataset, named, feature, kind, modality, root, gone)
         kinds[modality] = kind
         columns[modality] = {"column": named, "kind": kind}
     labels, names = encode_labels(*_labels(dataset, label, classes))
     kept = {column: _values(dataset, column) for column in (*extra, *([] if id is None else [id])) if _feature(dataset, column)}
     if id is not None:
         check_ids(id, kept[id], whole="Make the column one of text (string).", drop="dataset.filter(...)")
-    damaged = take_out_damaged(payloads, kinds) if unreadable == "missing" else {}
+    damaged = take_out_damaged(payloads, kinds, absent=absent) if absent is not None else {}
     return MultimodalDataset(
         payloads,
         kinds,
@@ -170,7 +172,13 @@ def _kind(feature: Any, modality: str, column: str) -> str:
 
 
 def _payloads(
-    dataset: Any, column: str, feature: Any, kind: str, modality: str, root: str | os.PathLike[str] | None
+    dataset: Any,
+    column: str,
+    feature: Any,
+    kind: str,
+    modality: str,
+    root: str | os.PathLike[str] | None,
+    absent: dict[int, str] | None,
 ) -> Sequence[Payload]:
     name = type(feature).__name__
     fits = _MEDIA.get(name) == kind or (name == "Image" and kind == "video")
@@ -179,7 +187,7 @@ def _payloads(
     elif kind == "vector":
         fits = name in _LISTS and _is_number(feature.feature)
     elif _is_text(feature):
-        return checked_files(_values(dataset, column), modality, root)
+        return checked_files(_values(dataset, column), modality, root, absent=absent, mend=TAKEN_OUT)
     if not fits:
         raise DataError(
             f"Modality {modality!r} is of kind {kind!r}, but its column {column!r} is {feature}. Name another column or kind."
@@ -189,7 +197,8 @@ def _payloads(
         rows = rows.cast_column(column, dataclasses.replace(feature, decode=False))
     present = _present(rows, column, name in _MEDIA)
     if name in _MEDIA:
-        _check_files(rows, column, modality, present)
+        _check_files(rows, column, modality, present, absent)
+        present[list(absent or ())] = False
     return Stored(rows, column, kind, present)
 
 
@@ -224,8 +233,8 @@ def _order(rows: Any) -> NDArray[np.int64] | None:
     return None if indices is None else np.asarray(indices.column(0).to_numpy(), np.int64)
 
 
-def _check_files(rows: Any, column: str, modality: str, present: NDArray[np.bool_]) -> None:
-    """Raise for rows that hold a path alone, of a file that is not there."""
+def _check_files(rows: Any, column: str, modality: str, present: NDArray[np.bool_], absent: dict[int, str] | None) -> None:
+    """Raise for rows that hold a path alone, of a file that is not there; or list them in `absent`."""
     cells = rows.data.column(column)
     alone = [
         path if path and "://" not in path and not stored else None
@@ -237,7 +246,11 @@ def _check_files(rows: Any, column: str, modality: str, present: NDArray[np.bool
     order = _order(rows)
     places = range(len(present)) if order is None else order.tolist()
     checked_files(
-        [alone[place] if there else None for place, there in zip(places, present.tolist(), strict=True)], modality, None
+        [alone[place] if there else None for place, there in zip(places, present.tolist(), strict=True)],
+        modality,
+        None,
+        absent=absent,
+        mend=TAKEN_OUT,
     )
 
 

@@ -317,13 +317,13 @@ class Pipeline:
         Args:
             data: as for `predict_proba`.
             root: as for `predict_proba`.
-            unreadable: of a DataFrame, `"missing"` takes what cannot be decoded as missing, instead of refusing all rows.
+            unreadable: of a DataFrame, `"missing"` takes files that are absent or damaged as missing, instead of refusing all rows.
 
         Returns:
             `prediction` as in `predict`; `probability` of it (of multi-label data a tuple, of each class in it); `uncertainty`, by how
             much the predictions differ between `draws` fills, in nats: 0 where they agree, NaN with `draws=1`; and `empty`, True for
             rows without any modality, whose prediction is the most frequent class. With `unreadable="missing"` also `unreadable`: why a
-            payload of the row cannot be decoded, empty where all can. The index is that of a DataFrame given.
+            payload of the row cannot be read, empty where all can. The index is that of a DataFrame given.
         """
         from gtimm.core.predicting import table
 

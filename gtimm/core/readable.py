@@ -25,10 +25,18 @@ _FEW = 4  # cells of one folder that are looked at one by one: listing the folde
 _LONGER = 20  # times more files in a folder than cells name: not listed to its end
 _LOOKED_AT = 100_000  # names of a folder, for one nearly like a name that is not there
 _AT_A_TIME = 8  # rows of a thread
+_MEND = "Mend the path or leave the cell empty."
+TAKEN_OUT = "`unreadable='missing'` takes files that are absent or damaged as holes."
 
 
 def checked_files(
-    cells: Sequence[Payload], modality: str, root: str | os.PathLike[str] | None, rows: RowNames = PLACES
+    cells: Sequence[Payload],
+    modality: str,
+    root: str | os.PathLike[str] | None,
+    rows: RowNames = PLACES,
+    *,
+    absent: dict[int, str] | None = None,
+    mend: str = "",
 ) -> list[Payload]:
     """Return the cells of a column of files, paths joined to `root`; holes as `None`, bytes and arrays as they are.
 
@@ -39,6 +47,9 @@ def checked_files(
         modality: for messages.
         root: folder that paths are relative to; none may lead out of it.
         rows: their names, for messages.
+        absent: receives row to reason for files that do not exist or are not readable, which are holes then; without it they are
+            errors, as they always are where no file of the column is there: then `root` is wrong.
+        mend: how the caller's user may have absent files taken as holes, for the message.
 
     Raises:
         DataError: paths that lead out of `root`, do not exist or are not readable; a number. Names the rows.
@@ -46,13 +57,10 @@ def checked_files(
     found: list[Payload] = [None] * len(cells)
     folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for row, cell in enumerate(cells):
-        if isinstance(cell, str):
-            if cell.strip():
-                head, tail = os.path.split(cell)
+        if isinstance(cell, (str, os.PathLike)):
+            if (path := os.fspath(cell)).strip():
+                head, tail = os.path.split(path)
                 folders[head].append((row, tail))
-        elif isinstance(cell, os.PathLike):
-            head, tail = os.path.split(os.fspath(cell))
-            folders[head].append((row, tail))
         elif not is_missing(cell):
             found[row] = _no_number(cell, f"{rows[row]}, modality {modality!r}")
     wrong: list[int] = []
@@ -66,13 +74,19 @@ def checked_files(
             found[row] = path = os.path.join(folder, tail)
             if not (readable(path) if tail in names else _is_readable_file(path)):
                 wrong.append(row)
+    everything = len(wrong) == sum(map(len, folders.values())) > 1
+    if absent is not None and not everything:
+        absent |= {row: reason for row in sorted(wrong) if (reason := _absence(os.fspath(cells[row]), root))}
+        wrong = [row for row in wrong if row not in absent]
+        found = [None if row in absent else cell for row, cell in enumerate(found)]
     if wrong:
-        everything = len(wrong) == sum(map(len, folders.values())) > 1
 
         def fault(row: int) -> str:
             return f"{rows[row]}, modality {modality!r}: {_fault(os.fspath(cells[row]), root, everything=everything)}"
 
-        raise DataError(listed([min(wrong)] if everything else wrong, fault))
+        if everything:
+            raise DataError(fault(min(wrong)))
+        raise DataError(listed(wrong, fault) + (f" {mend}" if mend else ""))
     return found
 
 
@@ -152,6 +166,17 @@ def _no_number(cell: Payload, where: str) -> Payload:
     return cell
 
 
+def _absence(cell: str, root: str | os.PathLike[str] | None) -> str | None:
+    """Say how the file of a cell is absent; `None` where the cell is wrong in another way."""
+    head, tail = os.path.split(cell)
+    if "://" in cell or cell.startswith("data:") or tail in ("", ".", "..") or _folder(head, root) is None:
+        return None
+    if root is not None and not os.path.isdir(root):
+        return None
+    path = os.path.join(os.fspath(root), cell) if root is not None else cell
+    return f"{path!r} is not a readable file." if os.path.lexists(path) else f"{path!r} does not exist."
+
+
 def _fault(cell: str, root: str | os.PathLike[str] | None, *, everything: bool) -> str:
     """Say why a cell names no file that can be read, and the mend."""
     what = describe(cell)
@@ -164,14 +189,14 @@ def _fault(cell: str, root: str | os.PathLike[str] | None, *, everything: bool) 
         return f"{what}: root {os.fspath(root)!r} is not a folder. Mend root=, the folder that paths are relative to."
     if os.path.lexists(path):
         state = "names no file" if _is_readable_file(path) else "is not a readable file"
-        return f"{path!r} {state}. Mend the path or leave the cell empty."
+        return f"{path!r} {state}. {_MEND}"
     near = _near(path, cell)
     if root is None and not os.path.isabs(cell):
         here = os.getcwd()
         return f"{what} does not exist in {here!r}. Pass root=, the folder that paths are relative to, or leave the cell empty.{near}"
     if root is not None and everything:
         return f"{what} does not exist, and no other path of its column does in {os.fspath(root)!r}. Is root= right?{near}"
-    return f"{path!r} does not exist. Mend the path or leave the cell empty.{near}"
+    return f"{path!r} does not exist. {_MEND}{near}"
 
 
 def _near(path: str, cell: str) -> str:

@@ -46,7 +46,7 @@ class Summary:
         sealed: by modality, those among them that simulated missingness hides.
         patterns: what is there (`"image + audio"`, `"image only"`, `"nothing"`) to rows.
         missing_by_class: class to modality to rows.
-        unreadable: payloads that cannot be decoded; `None` where it was not asked.
+        unreadable: payloads that cannot be read; `None` where it was not asked.
         without_class: of multi-label data, the rows of no class; `None` where each row has one class, or no labels.
     """
 
@@ -106,7 +106,7 @@ class Summary:
             lines.append(f"  class {label}: {rows:,}" + (f" ({lacking})" if lacking else ""))
         lines += _rest(len(self.classes), "classes")
         if self.unreadable is not None:
-            lines.append(f"  {counted(len(self.unreadable), 'payload')} cannot be decoded")
+            lines.append(f"  {counted(len(self.unreadable), 'payload')} cannot be read")
             lines += [f"    {one.name}, {one.modality}: {one.reason}" for one in self.unreadable[:_SHOWN]]
             lines += _rest(len(self.unreadable), "of them")
         return "\n".join(lines)

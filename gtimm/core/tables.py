@@ -12,7 +12,7 @@ import numpy as np
 from gtimm.core.cells import check_ids, check_unreadable, take_out_damaged, texts_of, warn_of_holes
 from gtimm.core.dataset import Column, MultimodalDataset, modality_kind
 from gtimm.core.errors import ConfigError, DataError, Together, did_you_mean
-from gtimm.core.readable import checked_files
+from gtimm.core.readable import TAKEN_OUT, checked_files
 from gtimm.core.row_names import RowNames, listed
 from gtimm.core.table_files import check_names, read_table
 from gtimm.core.targets import encode_labels, is_missing
@@ -56,8 +56,8 @@ def read_frame(
         classes: class names in order; by default the sorted distinct labels.
         label_separator: what stands between the classes of a cell, `"drama|comedy"`; the data is multi-label then.
         id: column of names of the rows, which must all be there and differ.
-        unreadable: `"error"` leaves damaged files to their first use; `"missing"` decodes all now and takes those as holes, which the
-            data set's `unreadable` lists.
+        unreadable: `"error"` refuses files that do not exist and leaves damaged ones to their first use; `"missing"` decodes all now
+            and takes both as holes, which the data set's `unreadable` lists.
         name: for reports.
         row_names: how messages name the rows; by default by the frame's index.
 
@@ -70,6 +70,7 @@ def read_frame(
     rows = RowNames.of(frame) if row_names is None else row_names
     payloads: dict[str, Sequence[Payload]] = {}
     kinds: dict[str, str] = {}
+    absent: dict[str, dict[int, str]] | None = {m: {} for m in modalities} if unreadable == "missing" else None
     together = Together()
     with together.check():
         if id is not None:
@@ -79,11 +80,11 @@ def read_frame(
         with together.check():
             named = column if isinstance(column, Column) else Column(column, modality_kind(modality, None))
             kinds[modality] = named.kind
-            payloads[modality] = _cells(frame, named, modality, root, rows)
+            payloads[modality] = _cells(frame, named, modality, root, rows, None if absent is None else absent[modality])
     with together.check():
         labels, names = encode_labels(*labels_of(frame, label, classes, label_separator, rows), rows)
     together.finish()
-    damaged = take_out_damaged(payloads, kinds, rows) if unreadable == "missing" else {}
+    damaged = take_out_damaged(payloads, kinds, rows, absent) if absent is not None else {}
     columns = {
         "modalities": {m: {"column": c.name if isinstance(c, Column) else c, "kind": kinds[m]} for m, c in modalities.items()},
         "label": label if label is None or isinstance(label, str) else list(label),
@@ -97,12 +98,17 @@ def read_frame(
 
 
 def _cells(
-    frame: DataFrame, column: Column, modality: str, root: str | os.PathLike[str] | None, rows: RowNames
+    frame: DataFrame,
+    column: Column,
+    modality: str,
+    root: str | os.PathLike[str] | None,
+    rows: RowNames,
+    absent: dict[int, str] | None,
 ) -> Sequence[Payload]:
     _check_column(column.name, frame)
     cells = frame[column.name].tolist()
     if column.kind in FILE_KINDS:
-        return checked_files(cells, modality, root, rows)
+        return checked_files(cells, modality, root, rows, absent=absent, mend=TAKEN_OUT)
     if column.kind == "text":
         texts = texts_of(cells, modality, rows)
         warn_of_holes(texts, column.name, rows)

@@ -198,7 +198,7 @@ def test_files_elsewhere_are_refused_when_they_are_read() -> None:
 def test_damaged_payloads_are_taken_out_on_request_and_listed() -> None:
     rows = [{"bytes": picture(c), "path": None} for c in COLOURS]
     rows[2]["bytes"] = b"no picture"
-    with pytest.warns(RuntimeWarning, match="1 of 4 payloads of 'photo' cannot be decoded"):
+    with pytest.warns(RuntimeWarning, match="1 of 4 payloads of 'photo' cannot be read"):
         data = MultimodalDataset.from_hf(corpus(photo=rows), {"photo": "photo"}, "y", unreadable="missing")
     assert data.present("photo").tolist() == [True, True, False, True]
     assert list(data.unreadable["photo"]) == [2]

@@ -181,7 +181,7 @@ def test_a_wrong_root_is_told_from_a_wrong_path(corpus: Path) -> None:
         ("pictures/1.PNG", r"The folder has '1\.png'"),
         ("pictures/1", r"The folder has '1\.png'"),
         ("../1.png", r"leads out of .*Pass root="),
-        ("pictures/none.png", r"leave the cell empty\.$"),
+        ("pictures/none.png", r"leave the cell empty\. `unreadable='missing'` takes"),
     ],
 )
 def test_what_a_path_that_is_not_there_may_mean_is_said(corpus: Path, cell: str, says: str) -> None:
@@ -248,7 +248,7 @@ def test_a_folder_with_far_more_files_than_rows_is_no_obstacle(tmp_path: Path) -
 def test_damaged_files_are_taken_out_on_request_and_listed(corpus: Path) -> None:
     (corpus / "pictures" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
     (corpus / "pictures" / "5.png").write_bytes(b"")
-    with pytest.warns(RuntimeWarning, match=r"2 of 12 payloads of 'image' cannot be decoded.*the first in rows.csv, line 4"):
+    with pytest.warns(RuntimeWarning, match=r"2 of 12 payloads of 'image' cannot be read.*the first in rows.csv, line 4"):
         data = MultimodalDataset.from_table(
             corpus / "rows.csv", {"image": "photo", "text": "words"}, "kind", unreadable="missing"
         )
@@ -259,6 +259,24 @@ def test_damaged_files_are_taken_out_on_request_and_listed(corpus: Path) -> None
     kept = MultimodalDataset.from_table(corpus / "rows.csv", {"image": "photo"}, "kind")
     assert kept.present("image").all()
     assert kept.unreadable == {}
+
+
+def test_absent_files_are_taken_out_on_request_but_not_all_of_a_column(corpus: Path) -> None:
+    (corpus / "pictures" / "2.png").write_bytes(b"")
+    (corpus / "pictures" / "5.png").unlink()
+    modalities = {"image": "photo", "text": "words"}
+    with pytest.raises(DataError, match=r"5\.png' does not exist.*empty\. `unreadable='missing'` takes files"):
+        MultimodalDataset.from_table(corpus / "rows.csv", modalities, "kind")
+    with pytest.warns(RuntimeWarning, match=r"2 of 12 payloads of 'image' cannot be read"):
+        data = MultimodalDataset.from_table(corpus / "rows.csv", modalities, "kind", unreadable="missing")
+    assert data.unreadable["image"][5].endswith("5.png' does not exist.")
+    assert [row for row in range(len(data)) if not data.present("image")[row]] == [2, 5]
+    frame = pd.DataFrame({"photo": ["../outside.png", "pictures/1.png"]})
+    with pytest.raises(DataError, match="leads out of"):
+        MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus, unreadable="missing")
+    frame = pd.DataFrame({"photo": ["a.png", "b.png"]})
+    with pytest.raises(DataError, match="Is root= right"):
+        MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus, unreadable="missing")
 
 
 def test_films_that_do_not_decode_are_found_too(tmp_path: Path) -> None:
