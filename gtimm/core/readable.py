@@ -80,13 +80,13 @@ def checked_files(
         wrong = [row for row in wrong if row not in absent]
         found = [None if row in absent else cell for row, cell in enumerate(found)]
     if wrong:
+        first = min(wrong)
 
         def fault(row: int) -> str:
-            return f"{rows[row]}, modality {modality!r}: {_fault(os.fspath(cells[row]), root, everything=everything)}"
+            said = f"{rows[row]}, modality {modality!r}: {_fault(os.fspath(cells[row]), root, everything=everything)}"
+            return f"{said} {mend}" if mend and row == first and not everything else said
 
-        if everything:
-            raise DataError(fault(min(wrong)))
-        raise DataError(listed(wrong, fault) + (f" {mend}" if mend else ""))
+        raise DataError(listed([first] if everything else wrong, fault))
     return found
 
 
