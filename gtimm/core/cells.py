@@ -98,7 +98,7 @@ def take_out_damaged(
     for modality, cells in payloads.items():
         there = np.flatnonzero(present_of(cells)).tolist()
         gone = (absent or {}).get(modality, {})
-        if found := gone | faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}"):
+        if found := dict(sorted((gone | faults(kinds[modality], there, cells.__getitem__, f"Decoding {modality}")).items())):
             payloads[modality] = without(cells, found)
             damaged[modality] = found
             warnings.warn(

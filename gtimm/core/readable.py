@@ -84,7 +84,8 @@ def checked_files(
 
         def fault(row: int) -> str:
             said = f"{rows[row]}, modality {modality!r}: {_fault(os.fspath(cells[row]), root, everything=everything)}"
-            return f"{said} {mend}" if mend and row == first and not everything else said
+            helps = mend and row == first and not everything and absent is None and _absence(os.fspath(cells[row]), root)
+            return f"{said} {mend}" if helps else said
 
         raise DataError(listed([first] if everything else wrong, fault))
     return found

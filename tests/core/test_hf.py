@@ -207,6 +207,18 @@ def test_damaged_payloads_are_taken_out_on_request_and_listed() -> None:
         MultimodalDataset.from_hf(corpus(), MODALITIES, "y", unreadable="skip")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_absent_files_are_taken_out_on_request_and_listed(tmp_path: Path, stored: bool) -> None:
+    (tmp_path / "a.png").write_bytes(picture("red"))
+    paths = [str(tmp_path / "gone.png"), str(tmp_path / "a.png"), None]
+    feature = datasets.Image() if stored else datasets.Value("string")
+    whole = datasets.Dataset.from_dict({"image": paths}, features=datasets.Features({"image": feature}))
+    with pytest.warns(RuntimeWarning, match=r"1 of 2 payloads of 'image' cannot be read.*row 0.*does not exist"):
+        data = MultimodalDataset.from_hf(whole, {"image": "image"}, root="/", unreadable="missing")
+    assert data.present("image").tolist() == [False, True, False]
+    assert list(data.unreadable["image"]) == [0]
+
+
 def test_ids_must_be_there_and_differ() -> None:
     data = MultimodalDataset.from_hf(corpus(user=[4, 3, 2, 1]), {"photo": "photo"}, "y", id="user")
     assert data.extra["user"].tolist() == [4, 3, 2, 1]

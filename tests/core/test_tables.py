@@ -262,18 +262,20 @@ def test_damaged_files_are_taken_out_on_request_and_listed(corpus: Path) -> None
 
 
 def test_absent_files_are_taken_out_on_request_but_not_all_of_a_column(corpus: Path) -> None:
-    (corpus / "pictures" / "2.png").write_bytes(b"")
-    (corpus / "pictures" / "5.png").unlink()
+    (corpus / "pictures" / "5.png").write_bytes(b"")
+    (corpus / "pictures" / "2.png").unlink()
     modalities = {"image": "photo", "text": "words"}
-    with pytest.raises(DataError, match=r"5\.png' does not exist.*empty\. `unreadable='missing'` takes files"):
+    with pytest.raises(DataError, match=r"2\.png' does not exist.*empty\. `unreadable='missing'` takes files"):
         MultimodalDataset.from_table(corpus / "rows.csv", modalities, "kind")
     with pytest.warns(RuntimeWarning, match=r"2 of 12 payloads of 'image' cannot be read"):
         data = MultimodalDataset.from_table(corpus / "rows.csv", modalities, "kind", unreadable="missing")
-    assert data.unreadable["image"][5].endswith("5.png' does not exist.")
+    assert list(data.unreadable["image"]) == [2, 5]
+    assert data.unreadable["image"][2].endswith("2.png' does not exist.")
     assert [row for row in range(len(data)) if not data.present("image")[row]] == [2, 5]
     frame = pd.DataFrame({"photo": ["../outside.png", "pictures/1.png"]})
-    with pytest.raises(DataError, match="leads out of"):
-        MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus, unreadable="missing")
+    for unreadable in ("missing", "error"):
+        with pytest.raises(DataError, match=r"leads out of .*takes absolute paths\.$"):
+            MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus, unreadable=unreadable)  # type: ignore[arg-type]
     frame = pd.DataFrame({"photo": ["a.png", "b.png"]})
     with pytest.raises(DataError, match="Is root= right"):
         MultimodalDataset.from_frame(frame, {"image": "photo"}, root=corpus, unreadable="missing")

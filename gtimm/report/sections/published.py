@@ -114,7 +114,8 @@ def _cell(c: Published, notes: Sequence[str], *, path_only: bool, absent: bool, 
     """Return a cell without what its row's head says."""
     small = [wording.interval(interval(c))] if interval(c) else []
     paper = f"paper {value(c, c.paper)}" if c.paper is not None else ""
-    text = value(c, c.ours) if c.ours is not None else (paper or "–") if absent else _NOT_RUN if c.unit == "fraction" else "–"
+    lacking = _NOT_RUN if c.unit == "fraction" else "–"  # a score, or an option that is no one number
+    text = value(c, c.ours) if c.ours is not None else (paper or "–") if absent else lacking
     if paper and text != paper:
         small.append(paper + (f", {difference(c)}" if c.difference is not None else ""))
     small += ["path only"] if c.path_only and not path_only else []

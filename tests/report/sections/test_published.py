@@ -42,6 +42,13 @@ def test_what_was_not_run_says_so_and_why():
     assert exhibit["notes"] == ["Made up: needs the films of the data set, which are not here."]
 
 
+def test_an_option_that_is_no_one_number_is_not_called_not_run():
+    cell = {"exhibit": "table8", "row": "digits", "metric": "option", "unit": "number"}
+    cells = [cell | {"column": "Batch Size", "ours": 128.0}, cell | {"column": "Learning Rate", "note": "one of 0.1, 0.2"}]
+    (line,) = section(published=cells).values["exhibits"][0]["table"].lines
+    assert [(one.text, one.small) for one in line.cells[1:]] == [("128", ()), ("–", ("note 1",))]
+
+
 def test_row_that_was_not_run_says_so_once_and_shows_the_paper_s_values():
     cells = [
         {"exhibit": "table3", "row": "films", "column": c, "paper": p, "note": "not here"} for c, p in (("x", 0.5), ("y", None))
