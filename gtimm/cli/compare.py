@@ -59,6 +59,7 @@ def compare_config(what: str, given: Mapping[str, Any], seeds: int | None) -> di
     plain: dict[str, Any] = read_yaml(file) if file.suffix in (".yaml", ".yml") or file.is_file() else {"data": what}
     if "compare" in plain and (options or backbone or seeds):
         name = next(iter(options), "backbone" if backbone else "seeds").replace("_", "-")
+        name = {"methods": "method", "budgets": "budget"}.get(name, name)
         raise ConfigError(f"{what} says what is compared; change it there instead of giving --{name}.")
     plain.setdefault("compare", {}).update(options)
     if backbone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -94,11 +95,12 @@ def run_demo(
         folder.log("scored", dataset=name, cells=len(cells))
     say("writing the report")
     what = "sound" if sound else "images"
-    command = f"gtimm demo -o {folder.path} --seeds {seeds}" + (" --missing audio" if sound else "")
+    command = ["gtimm", "demo", "-o", str(folder.path), "--seeds", str(seeds), *(["--missing", "audio"] if sound else [])]
+    command += ["--speech", speech] if speech else []
     results = {
         "kind": "demo",
         "title": f"gtimm demo: does filling missing {what} by generation help?",
-        "command": command + (f" --speech {speech}" if speech else ""),
+        "command": shlex.join(command),
         "data": dict(data["digits"].facts),
         "tests": {name: data_digest(splits.test) for name, splits in data.items()},
         "environment": environment(),

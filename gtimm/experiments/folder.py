@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import shlex
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +37,11 @@ class RunFolder:
             raise StoreError(f"Cannot make {self.path}: {error.strerror}. Choose another folder with -o.") from error
         for folder in (self.path, self.cells, *(self.path / name for name in WRITTEN)):
             sweep(folder)
+
+    @property
+    def command(self) -> str:
+        """What runs it again."""
+        return f"gtimm run {shlex.join([str(self.path / 'config.yaml'), '-o', str(self.path)])}"
 
     def config(self, config: dict[str, Any]) -> None:
         """Write `config.yaml`, which runs again as it is.
@@ -125,5 +131,5 @@ def environment() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     found["device"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    found["command"] = " ".join(["gtimm", *sys.argv[1:]]) if sys.argv else ""
+    found["command"] = shlex.join(["gtimm", *sys.argv[1:]]) if sys.argv else ""
     return found

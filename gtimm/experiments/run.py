@@ -71,7 +71,7 @@ def run_config(
         {
             "kind": "run",
             "title": f"{name} on {setting.dataset}",
-            "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
+            "command": folder.command,
             "data": dict(data.facts),
             "tests": {setting.dataset: data_digest(data.test)},
             "environment": environment(),

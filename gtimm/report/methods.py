@@ -13,8 +13,11 @@ FAMILIES = (REFERENCES, LESS_DATA, FILLS, ROBUST, OTHERS, GENERATION)
 _METHODS = {
     "audio-only": (REFERENCES, "trained and tested on the audio alone"),
     "text-only": (REFERENCES, "trained and tested on the text alone"),
-    "visual-only": (REFERENCES, "trained and tested on the images alone, none missing in training"),
-    "multimodal": (REFERENCES, "every modality, none missing in training: the case without a gap"),
+    "visual-only": (REFERENCES, "the images alone, trained on all that the data have, none hidden"),
+    "multimodal": (
+        REFERENCES,
+        "every modality, trained on all that the data have, none hidden: without holes of their own, the case without a gap",
+    ),
     "low-resource-visual": (LESS_DATA, "images alone, trained on the rows that still have one"),
     "low-resource-audio": (LESS_DATA, "audio alone, trained on the rows that still have it"),
     "low-resource-multimodal": (LESS_DATA, "every modality, trained only on the rows that have all of them"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 import gtimm.core.workspace
 from gtimm.core.errors import ConfigError, DataError, MissingnessError
+from gtimm.experiments.folder import RunFolder
 from gtimm.experiments.run import run_config
 from gtimm.report.join import Run, join
 from gtimm.report.results import read_results
@@ -234,6 +236,12 @@ def test_a_rate_to_match_needs_missing_ratios_at_test(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="evaluate"):
         run_config(write(tmp_path, config), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_that_runs_a_folder_again_is_one_that_a_shell_reads(tmp_path: Path) -> None:
+    out = tmp_path / "which way"
+    folder = RunFolder(out)
+    assert shlex.split(folder.command) == ["gtimm", "run", str(out / "config.yaml"), "-o", str(out)]
 
 
 def test_a_balanced_run_says_so(tmp_path: Path) -> None:

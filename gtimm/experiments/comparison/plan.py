@@ -160,6 +160,7 @@ def plan_compare(
     for missing in (*options.training(), *options.testing()):
         if not set(missing.shares) <= set(data.train.modalities):
             missing.masks(data.train)  # raises, naming what is meant
+    _refuse_alike(options)
     spec = None if generator is None else _spec(generator)
     grid = Grid(
         data,
@@ -180,6 +181,22 @@ def plan_compare(
     for one in chosen:
         _enter(plan, one, name, budgets if one.generates else [None])
     return plan
+
+
+def _refuse_alike(options: CompareOptions) -> None:
+    """Raise for two ways to go missing that results have one name for: mechanism and shares in training, shares at test."""
+    names: dict[str, list[tuple[Any, ...]]] = {
+        "missing": [(one.mechanism, *sorted(one.shares.items())) for one in options.training()],
+        "test_missing": [tuple(sorted(one.shares.items())) for one in options.testing()],
+    }
+    for name, found in names.items():
+        for place, one in enumerate(found):
+            if one in found[:place]:
+                values = getattr(options, name)
+                raise ConfigError(
+                    f"compare.{name}: results cannot tell {values[found.index(one)]!r} from {values[place]!r}, which differ only in what "
+                    "decides the holes. Compare each in a run folder of its own."
+                )
 
 
 def own_holes(data: Splits, target: str) -> dict[str, float]:

@@ -87,7 +87,7 @@ def conclude(plan: ComparePlan, cells: Mapping[str, Cell], folder: RunFolder | N
     results: dict[str, Any] = {
         "kind": "compare",
         "title": f"Which strategy for {name}?",
-        "command": "" if folder is None else f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
+        "command": "" if folder is None else folder.command,
         "data": {"name": name, **data.facts},
         "tests": {name: data_digest(data.test)},
         "environment": environment(),

@@ -221,7 +221,7 @@ def run_sweep(
         {
             "kind": "sweep",
             "title": f"{ground.base.dataset}: {SWEEPS[name]}",
-            "command": f"gtimm run {folder.path / 'config.yaml'} -o {folder.path}",
+            "command": folder.command,
             "data": dict(ground.data.facts),
             "tests": {ground.base.dataset: data_digest(ground.data.test)},
             "environment": environment(),

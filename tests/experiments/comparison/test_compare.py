@@ -76,6 +76,13 @@ def test_what_nothing_missing_touches_stands_once() -> None:
     assert [(row["missing_train"], row["missing_test"]) for row in whole] == [({}, {}), ({}, {"left": 0.5})]
 
 
+@pytest.mark.parametrize("name", ["missing", "test_missing"])
+def test_what_results_have_one_name_for_is_not_compared(name: str) -> None:
+    light, dark = ({"left": 0.5, "on": on} for on in ("left.0", "-left.0"))
+    with pytest.raises(ConfigError, match=rf"compare\.{name}: results cannot tell .*run folder of its own"):
+        small(**{name: [light, dark]})
+
+
 @pytest.mark.parametrize(("target", "other"), [("image", "audio"), ("audio", "image"), ("text", "audio")])
 def test_presets_are_called_after_the_modalities(target: str, other: str) -> None:
     texts = [("a", "b", "c")[i % 3] for i in range(30)]
@@ -381,6 +388,8 @@ def test_options_stand_in_for_a_file(tmp_path: Path) -> None:
     config = table(tmp_path)
     with pytest.raises(ConfigError, match="instead of giving --missing"):
         command.compare_config(str(config), given, None)
+    with pytest.raises(ConfigError, match=r"instead of giving --method\.$"):
+        command.compare_config(str(config), {"methods": ["hot-deck"]}, None)
 
 
 @pytest.mark.parametrize(
